@@ -1,0 +1,128 @@
+// Package config is Latchkey's configuration, from the environment or from flags, checked before anything starts.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// Database is the part of the configuration that every subcommand with a database wants.
+type Database struct {
+	DatabaseURL      string `name:"database-url" env:"LATCHKEY_DATABASE_URL" default:"sqlite:latchkey.db" help:"sqlite:PATH, or postgres://… in production."`
+	DatabaseMaxConns int    `name:"database-max-conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"0" help:"Connections at most; 0 means 4 x cores."`
+	SecretKey        string `name:"secret-key" env:"LATCHKEY_SECRET_KEY" help:"Base64 keys of 32 bytes, comma-separated: the first signs, all verify. Made and kept beside an embedded database; required with Postgres."`
+	LogFormat        string `name:"log-format" env:"LATCHKEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
+	LogLevel         string `name:"log-level" env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+}
+
+// Server is the configuration of `latchkey serve`.
+type Server struct {
+	Database
+	Addr              string        `name:"addr" env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
+	PublicURL         string        `name:"public-url" env:"LATCHKEY_PUBLIC_URL" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
+	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" help:"An operator key (lk_…, 32 characters or more) that always works."`
+	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
+	HashSlots         int           `name:"hash-slots" env:"LATCHKEY_HASH_SLOTS" default:"0" help:"Passwords hashed at once; 0 means one per core."`
+	HashWait          time.Duration `name:"hash-wait" env:"LATCHKEY_HASH_WAIT" default:"2s" help:"How long a caller waits for a slot before 503 overloaded."`
+	HashMemory        uint32        `name:"hash-memory" env:"LATCHKEY_HASH_MEMORY" default:"19456" help:"argon2id memory in KiB."`
+	HashIterations    uint32        `name:"hash-iterations" env:"LATCHKEY_HASH_ITERATIONS" default:"2" help:"argon2id passes."`
+	HashParallelism   uint8         `name:"hash-parallelism" env:"LATCHKEY_HASH_PARALLELISM" default:"1" help:"argon2id lanes."`
+	BreachedPasswords string        `name:"breached-passwords" env:"LATCHKEY_BREACHED_PASSWORDS" enum:"on,off" default:"off" help:"Ask Have I Been Pwned (by k-anonymity) about new passwords: on or off."`
+}
+
+// operatorKeyLength is the least number of characters of LATCHKEY_OPERATOR_KEY (contract §6).
+const operatorKeyLength = 32
+
+// Check says everything that is wrong with the configuration at once, naming the variables and never a secret.
+func (s Server) Check() error {
+	var wrong []error
+	if _, _, err := net.SplitHostPort(s.Addr); err != nil {
+		wrong = append(wrong, fmt.Errorf("LATCHKEY_ADDR: want host:port, got %q", s.Addr))
+	}
+	if u, err := url.Parse(s.PublicURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+		u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		wrong = append(wrong, fmt.Errorf("LATCHKEY_PUBLIC_URL: want http(s)://host[:port][/path], got %q", s.PublicURL))
+	}
+	if s.OperatorKey != "" && (!strings.HasPrefix(s.OperatorKey, "lk_") || len(s.OperatorKey) < operatorKeyLength) {
+		wrong = append(wrong, fmt.Errorf("LATCHKEY_OPERATOR_KEY: want lk_… of %d characters or more", operatorKeyLength))
+	}
+	if _, err := s.Proxies(); err != nil {
+		wrong = append(wrong, err)
+	}
+	if s.HashSlots < 0 || s.HashWait <= 0 {
+		wrong = append(wrong, errors.New("LATCHKEY_HASH_SLOTS, LATCHKEY_HASH_WAIT: want positive values"))
+	}
+	if s.HashIterations < 1 || s.HashParallelism < 1 || s.HashMemory < 8*uint32(s.HashParallelism) || s.HashMemory > 4<<20 {
+		wrong = append(wrong, errors.New("LATCHKEY_HASH_MEMORY, _ITERATIONS, _PARALLELISM: want at least one pass, one lane and 8 KiB a lane (RFC 9106 §3.1), and 4 GiB at most"))
+	}
+	if err := s.Database.Check(); err != nil {
+		wrong = append(wrong, err)
+	}
+	return errors.Join(wrong...)
+}
+
+// Check says what is wrong with the database's part.
+func (d Database) Check() error {
+	if d.DatabaseMaxConns < 0 {
+		return errors.New("LATCHKEY_DATABASE_MAX_CONNS: want 0 or more")
+	}
+	if d.SecretKey == "" {
+		if _, embedded := d.EmbeddedPath(); !embedded {
+			return errors.New("LATCHKEY_SECRET_KEY: required with Postgres; make one with `openssl rand -base64 32` and keep it: without it the database is locked for good")
+		}
+		return nil
+	}
+	if _, err := keyring.Parse(d.SecretKey); err != nil {
+		return fmt.Errorf("LATCHKEY_SECRET_KEY: %w", err)
+	}
+	return nil
+}
+
+// EmbeddedPath is the file of the embedded database, if that is what is used.
+func (d Database) EmbeddedPath() (path string, embedded bool) {
+	return strings.CutPrefix(d.DatabaseURL, "sqlite:")
+}
+
+// Proxies are the networks whose X-Forwarded-For is believed.
+func (s Server) Proxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range s.TrustedProxies {
+		text = strings.TrimSpace(text)
+		if address, err := netip.ParseAddr(text); err == nil {
+			networks = append(networks, netip.PrefixFrom(address, address.BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("LATCHKEY_TRUSTED_PROXIES: %q is no network such as 10.0.0.0/8", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+// Slots is the number of passwords hashed at once.
+func (s Server) Slots() int {
+	if s.HashSlots > 0 {
+		return s.HashSlots
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Level is the least level that is logged.
+func (d Database) Level() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(d.LogLevel)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

@@ -1,0 +1,82 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+func parse(t *testing.T, args ...string) config.Server {
+	t.Helper()
+	var c config.Server
+	parser, err := kong.New(&c)
+	require.NoError(t, err)
+	_, err = parser.Parse(args)
+	require.NoError(t, err)
+	return c
+}
+
+func TestDefaultsAreGood(t *testing.T) {
+	c := parse(t)
+	require.NoError(t, c.Check())
+	require.Equal(t, "127.0.0.1:8080", c.Addr)
+	require.Equal(t, "http://localhost:8080", c.PublicURL)
+	require.Positive(t, c.Slots())
+}
+
+func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
+	key := keyring.Generate()
+	for variable, args := range map[string][]string{
+		"LATCHKEY_ADDR":               {"--addr=nowhere"},
+		"LATCHKEY_PUBLIC_URL":         {"--public-url=ftp://host"},
+		"LATCHKEY_OPERATOR_KEY":       {"--operator-key=lk_short"},
+		"LATCHKEY_TRUSTED_PROXIES":    {"--trusted-proxies=10.0.0.0/8,proxy"},
+		"LATCHKEY_HASH_MEMORY":        {"--hash-memory=4"},
+		"LATCHKEY_HASH_WAIT":          {"--hash-wait=0s"},
+		"LATCHKEY_SECRET_KEY":         {"--secret-key=" + key + "," + key[:20]},
+		"LATCHKEY_DATABASE_MAX_CONNS": {"--database-max-conns=-1"},
+	} {
+		err := parse(t, args...).Check()
+		require.ErrorContains(t, err, variable)
+		require.NotContains(t, err.Error(), key[:20])
+		require.NotContains(t, err.Error(), "lk_short")
+	}
+	require.ErrorContains(t, parse(t, "--database-url=postgres://db/latchkey").Check(), "LATCHKEY_SECRET_KEY")
+}
+
+func TestProxiesReadsNetworksAndAddresses(t *testing.T) {
+	networks, err := parse(t, "--trusted-proxies=10.1.2.3/8, 192.0.2.7,2001:db8::/32").Proxies()
+	require.NoError(t, err)
+	require.Equal(t, "[10.0.0.0/8 192.0.2.7/32 2001:db8::/32]", fmt.Sprint(networks))
+}
+
+func TestKeyIsMadeOnceBesideTheEmbeddedDatabase(t *testing.T) {
+	t.Parallel()
+	d := config.Database{DatabaseURL: "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db")}
+	var wg sync.WaitGroup
+	ids := make([]keyring.ID, 8)
+	for i := range ids {
+		wg.Go(func() {
+			if ring, err := d.Ring(); err == nil {
+				ids[i] = ring.Primary()
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		require.NotZero(t, id)
+		require.Equal(t, ids[0], id)
+	}
+	path, _ := d.EmbeddedPath()
+	info, err := os.Stat(path + ".key")
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
