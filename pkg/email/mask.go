@@ -1,0 +1,24 @@
+package email
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// veil stands for what a mask hides. Its length is fixed, so that it does not give away that of the local part.
+const veil = "•••"
+
+// atSigns are the characters that NFKC makes "@", which may therefore stand in an address as typed.
+const atSigns = "@＠﹫"
+
+// Mask hides all of an address but the first character of its local part and its domain: "a•••@example.com".
+// It takes the typed or the canonical form of a parsed address; what holds no "@" is hidden altogether.
+func Mask(address string) string {
+	at := strings.LastIndexAny(address, atSigns)
+	if at < 0 {
+		return veil
+	}
+	_, signSize := utf8.DecodeRuneInString(address[at:])
+	_, firstSize := utf8.DecodeRuneInString(address[:at])
+	return address[:firstSize] + veil + "@" + address[at+signSize:]
+}

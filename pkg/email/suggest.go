@@ -1,0 +1,119 @@
+package email
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxSuggestions bounds what a person is asked to choose from.
+const maxSuggestions = 3
+
+// Suggest gives the addresses that were probably meant where the domain of a canonical address looks mistyped:
+// three at most, the likeliest first. known are further domains to compare with, in canonical form, such as a
+// portal's own; they go before equally likely ones. A domain that is among them, or well known, gives nothing.
+func Suggest(canonical string, known []string) []string {
+	local, domain, found := strings.Cut(canonical, "@")
+	if !found || isReal(domain, known) {
+		return nil
+	}
+	domains := meantDomains(domain, known)
+	for i, meant := range domains {
+		domains[i] = local + "@" + meant
+	}
+	return slices.DeleteFunc(domains, func(address string) bool { return len(address) > MaxLength })
+}
+
+// Close gives those of the candidates that were probably meant by a canonical address which is none of them: three
+// at most, the closest first. The candidates are canonical addresses too.
+func Close(canonical string, candidates []string) []string {
+	limit := 2
+	if local, _, _ := strings.Cut(canonical, "@"); utf8.RuneCountInString(local) < 4 {
+		// Two slips would make any short name of any other.
+		limit = 1
+	}
+	guesses := near(canonical, candidates, func(string) int { return limit })
+	return texts(guesses)
+}
+
+// meantDomains gives the domains that were probably meant by one that is not known to be real.
+func meantDomains(domain string, known []string) []string {
+	targets := slices.Concat(known, providers)
+	mended, slipped := mendTopLevel(domain)
+	if slipped && isReal(mended, known) {
+		return []string{mended}
+	}
+	if meant := closest(domain, targets); len(meant) > 0 || !slipped {
+		return meant
+	}
+	if meant := closest(mended, targets); len(meant) > 0 {
+		return meant
+	}
+	return []string{mended}
+}
+
+func isReal(domain string, known []string) bool {
+	return slices.Contains(known, domain) || slices.Contains(providers, domain) || slices.Contains(neighbours, domain)
+}
+
+// mendTopLevel corrects a mistyped top-level domain.
+func mendTopLevel(domain string) (mended string, slipped bool) {
+	dot := strings.LastIndexByte(domain, '.')
+	for _, slip := range topLevelSlips {
+		if domain[dot+1:] == slip.typed {
+			return domain[:dot+1] + slip.meant, true
+		}
+	}
+	return "", false
+}
+
+// closest gives the targets that take the fewest slips of the hand to become domain; farther ones are noise.
+func closest(domain string, targets []string) []string {
+	guesses := near(domain, targets, func(target string) int {
+		name, _, _ := strings.Cut(target, ".")
+		switch {
+		case len(name) < 3:
+			return 0 // names of two letters are all alike
+		case len(target) >= 9 && strings.HasPrefix(domain, target[:1]):
+			return 2 // whoever misses two keys seldom misses the first
+		default:
+			return 1
+		}
+	})
+	if len(guesses) == 0 {
+		return nil
+	}
+	fewest := guesses[0].slips
+	return texts(slices.DeleteFunc(guesses, func(g guess) bool { return g.slips > fewest }))
+}
+
+// guess is what may have been meant, and how many slips of the hand lie between it and what was typed.
+type guess struct {
+	text  string
+	slips int
+}
+
+// near gives the candidates within limit slips of typed, the nearest first, in their own order where equally near.
+func near(typed string, candidates []string, limit func(candidate string) int) []guess {
+	var guesses []guess
+	gauge := newGauge(typed)
+	for _, candidate := range candidates {
+		most := limit(candidate)
+		slips := gauge.distance(candidate, most)
+		isNew := !slices.ContainsFunc(guesses, func(g guess) bool { return g.text == candidate })
+		if 0 < slips && slips <= most && isNew {
+			guesses = append(guesses, guess{candidate, slips})
+		}
+	}
+	slices.SortStableFunc(guesses, func(a, b guess) int { return cmp.Compare(a.slips, b.slips) })
+	return guesses
+}
+
+func texts(guesses []guess) []string {
+	var texts []string
+	for _, g := range guesses[:min(len(guesses), maxSuggestions)] {
+		texts = append(texts, g.text)
+	}
+	return texts
+}
