@@ -1,0 +1,104 @@
+// Package database opens Latchkey's database, Postgres or the embedded SQLite, and is the only way to it. It migrates,
+// carries transactions in the context, translates errors, counts statements and guards the walls between portals.
+//
+// A repository writes db.From(ctx) and never keeps what it gets: inside InTx that is the transaction, outside it is the
+// pool. Using the pool while a transaction is open would wait for ever on SQLite, which has one connection.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"gorm.io/gorm"
+)
+
+// Dialect is the kind of database.
+type Dialect string
+
+// The databases that Latchkey runs on.
+const (
+	Postgres Dialect = "postgres"
+	SQLite   Dialect = "sqlite"
+)
+
+// Options say which database to open.
+type Options struct {
+	// URL is "sqlite:" and a file's path, or a Postgres URL: postgres://user:password@host:5432/name?sslmode=….
+	URL string
+	// MaxConns bounds the pool; 0 means four per core. SQLite always has one connection.
+	MaxConns int
+	// Logger hears of slow statements, by their text alone; nil is silence.
+	Logger *slog.Logger
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	dialect Dialect
+	sql     *sql.DB
+	pool    *pool
+	gorm    *gorm.DB
+	// path is the file of an SQLite database.
+	path string
+}
+
+// Open opens the database. A missing SQLite file is made, readable by its owner alone. Postgres need not answer yet:
+// Migrate and Ready say whether it does.
+//
+// Errors name LATCHKEY_DATABASE_URL, where the URL comes from, and never repeat it: it holds a password.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	target, err := parseURL(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("LATCHKEY_DATABASE_URL: %w", err)
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+
+	db := &DB{dialect: target.dialect, path: target.path}
+	if target.dialect == SQLite {
+		if db.sql, err = openSQLite(ctx, target.path); err != nil {
+			return nil, fmt.Errorf("LATCHKEY_DATABASE_URL: %w", err)
+		}
+	} else {
+		db.sql = openPostgres(target.postgres, o.MaxConns)
+	}
+	db.pool = newPool(db.sql, guards[target.dialect]())
+
+	db.gorm, err = gorm.Open(dialector(target.dialect, db.pool), &gorm.Config{
+		Logger:                 queryLog{logger},
+		TranslateError:         true,
+		QueryFields:            true,
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("LATCHKEY_DATABASE_URL: the database cannot be used: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// Dialect says which kind of database this is.
+func (db *DB) Dialect() Dialect { return db.dialect }
+
+// From gives the transaction that ctx carries, else the pool. Statements run under ctx.
+func (db *DB) From(ctx context.Context) *gorm.DB {
+	if tx := db.transaction(ctx); tx != nil {
+		return tx.gorm.WithContext(ctx)
+	}
+	return db.gorm.WithContext(ctx)
+}
+
+// Stats tells how the pool is used.
+func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+
+// Close ends every connection; statements that run are waited for.
+func (db *DB) Close() error {
+	if err := errors.Join(db.sql.Close(), db.pool.refused.Close()); err != nil {
+		return fmt.Errorf("database: close: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package databasetest
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+const (
+	// urlVariable names a cluster to use: a superuser's URL.
+	urlVariable = "LATCHKEY_TEST_POSTGRES_URL"
+	// wantVariable set to "required" makes a run without Postgres a failure.
+	wantVariable = "LATCHKEY_TEST_POSTGRES"
+)
+
+// inMain is set while Main runs the tests: only then will a cluster that they start be stopped.
+var inMain atomic.Bool
+
+// leftOut are the tests that did not run on Postgres.
+var leftOut struct {
+	sync.Mutex
+	names []string
+}
+
+func leaveOut(name string) {
+	leftOut.Lock()
+	defer leftOut.Unlock()
+	leftOut.names = append(leftOut.names, name)
+}
+
+// Main runs a package's tests, stops the Postgres that they started, and exits the process.
+func Main(m *testing.M) {
+	if os.Getenv(wantVariable) == "required" && !postgresFound() {
+		fmt.Fprintf(os.Stderr, "%s=required, but %s\n", wantVariable, whyNoPostgres)
+		os.Exit(1)
+	}
+	inMain.Store(true)
+	code := m.Run()
+	inMain.Store(false)
+	if err := stopShared(); err != nil {
+		fmt.Fprintf(os.Stderr, "stop the tests' Postgres: %v\n", err)
+		code = max(code, 1)
+	}
+	sayLeftOut()
+	os.Exit(code)
+}
+
+const whyNoPostgres = "there is no Postgres: " + urlVariable + " is not set, and initdb is neither in PATH nor in " +
+	programDirs
+
+// sayLeftOut tells what did not run. go test swallows what a passing package prints, so the go command's own stderr
+// hears of it too.
+func sayLeftOut() {
+	leftOut.Lock()
+	defer leftOut.Unlock()
+	if len(leftOut.names) == 0 {
+		return
+	}
+	slices.Sort(leftOut.names)
+	line := fmt.Sprintf("%s: %d tests ran on SQLite alone, because %s\n", packageName(), len(leftOut.names), whyNoPostgres)
+	fmt.Fprintf(os.Stderr, "%sleft out on Postgres: %s\n", line, strings.Join(leftOut.names, ", "))
+	tellGoCommand(line)
+}
+
+func packageName() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" {
+		return strings.TrimSuffix(info.Path, ".test")
+	}
+	return os.Args[0]
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package databasetest
+
+import "syscall"
+
+func diesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+
+func tellGoCommand(string) {}

@@ -1,0 +1,42 @@
+package databasetest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// sqliteTemplate is a migrated database's file; a copy of it is made in a moment, where migrating takes long.
+var sqliteTemplate = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "latchkey-sqlite-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if removed := os.RemoveAll(dir); err == nil {
+			err = removed
+		}
+	}()
+	path := filepath.Join(dir, "template.db")
+	if err := migrate(context.Background(), "sqlite:"+path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func sqliteURL(tb testing.TB, migrated bool) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "latchkey.db")
+	if migrated {
+		template, err := sqliteTemplate()
+		if err != nil {
+			tb.Fatalf("make the SQLite template: %v", err)
+		}
+		if err := os.WriteFile(path, template, 0o600); err != nil {
+			tb.Fatalf("copy the SQLite template: %v", err)
+		}
+	}
+	return "sqlite:" + path
+}

@@ -1,0 +1,137 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+
+	"gorm.io/gorm"
+)
+
+// pool stands between GORM and the connections, where it sees every statement: GORM's callbacks do not see raw SQL.
+// It counts statements and lets the guard refuse them.
+type pool struct {
+	db    *sql.DB
+	guard *guard
+	// refused answers queries for one row that the guard refused: only database/sql can make a sql.Row with an error.
+	refused *sql.DB
+}
+
+var (
+	_ gorm.ConnPool         = (*pool)(nil)
+	_ gorm.ConnPoolBeginner = (*pool)(nil)
+	_ gorm.GetDBConnector   = (*pool)(nil)
+	_ gorm.ConnPool         = (*txPool)(nil)
+	_ gorm.TxCommitter      = (*txPool)(nil)
+)
+
+func newPool(db *sql.DB, g *guard) *pool {
+	return &pool{db: db, guard: g, refused: sql.OpenDB(refusals{})}
+}
+
+// admit counts a statement, or says why it must not run.
+func (p *pool) admit(ctx context.Context, query string) error {
+	if err := p.guard.check(ctx, query); err != nil {
+		return err
+	}
+	count(ctx, query)
+	return nil
+}
+
+func (p *pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := p.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return p.db.PrepareContext(ctx, query)
+}
+
+func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := p.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return p.db.ExecContext(ctx, query, args...)
+}
+
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := p.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return p.db.QueryContext(ctx, query, args...)
+}
+
+func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := p.admit(ctx, query); err != nil {
+		return p.refuse(ctx, err)
+	}
+	return p.db.QueryRowContext(ctx, query, args...)
+}
+
+// BeginTx opens a transaction whose statements are counted and guarded too.
+func (p *pool) BeginTx(ctx context.Context, o *sql.TxOptions) (gorm.ConnPool, error) {
+	tx, err := p.db.BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &txPool{tx: tx, pool: p}, nil
+}
+
+// GetDBConn is how gorm.DB.DB reaches the connections.
+func (p *pool) GetDBConn() (*sql.DB, error) { return p.db, nil }
+
+// txPool is pool inside a transaction.
+type txPool struct {
+	tx   *sql.Tx
+	pool *pool
+}
+
+func (t *txPool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := t.pool.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return t.tx.PrepareContext(ctx, query)
+}
+
+func (t *txPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := t.pool.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return t.tx.ExecContext(ctx, query, args...)
+}
+
+func (t *txPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := t.pool.admit(ctx, query); err != nil {
+		return nil, err
+	}
+	return t.tx.QueryContext(ctx, query, args...)
+}
+
+func (t *txPool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := t.pool.admit(ctx, query); err != nil {
+		return t.pool.refuse(ctx, err)
+	}
+	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+func (t *txPool) Commit() error   { return t.tx.Commit() }
+func (t *txPool) Rollback() error { return t.tx.Rollback() }
+
+type refusalKey struct{}
+
+func (p *pool) refuse(ctx context.Context, reason error) *sql.Row {
+	return p.refused.QueryRowContext(context.WithValue(ctx, refusalKey{}, reason), "")
+}
+
+// refusals is a driver that never connects: it fails with the reason that the context carries.
+type refusals struct{}
+
+func (refusals) Connect(ctx context.Context) (driver.Conn, error) {
+	if reason, ok := ctx.Value(refusalKey{}).(error); ok {
+		return nil, reason
+	}
+	return nil, errors.New("database: refused")
+}
+
+func (r refusals) Driver() driver.Driver { return r }
+
+func (r refusals) Open(string) (driver.Conn, error) { return r.Connect(context.Background()) }

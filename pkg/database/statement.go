@@ -1,0 +1,194 @@
+package database
+
+import "slices"
+
+// statement is one SQL statement as the guard understands it. That is no full parser: it knows clauses, parentheses and
+// CASE, counts the portal tables that are named, and the ways in which portal_id is bound. Where it cannot tell, it
+// counts a table or leaves out a binding, so that a mistake here refuses too much and never too little.
+type statement struct {
+	// tables are the portal tables named, once for each time.
+	tables []string
+	// bound is how many portal_ids are tied to a parameter, or to a table that was not yet tied to this one.
+	bound int
+}
+
+// clause is the part of a statement that a token stands in.
+type clause uint8
+
+const (
+	elsewhere  clause = iota
+	columns           // SELECT, RETURNING
+	sources           // FROM, JOIN, USING
+	condition         // WHERE, ON, HAVING: only here does an equality restrict anything
+	assignment        // SET
+	locking           // FOR UPDATE OF: names tables again
+)
+
+// clauses are the keywords that begin one.
+var clauses = map[string]clause{
+	"select": columns, "returning": columns,
+	"from": sources, "join": sources, "using": sources,
+	"where": condition, "on": condition, "having": condition,
+	"set": assignment, "of": locking,
+	"insert": elsewhere, "update": elsewhere, "delete": elsewhere, "into": elsewhere, "values": elsewhere,
+	"with": elsewhere, "group": elsewhere, "order": elsewhere, "limit": elsewhere, "offset": elsewhere,
+	"window": elsewhere, "union": elsewhere, "intersect": elsewhere, "except": elsewhere, "conflict": elsewhere,
+	"for": elsewhere, "do": elsewhere, "matched": elsewhere,
+}
+
+// node is a table in an equality of portal_ids, by the name it has in its query; the zero node is the parameters.
+type node struct {
+	query int
+	name  string
+}
+
+type equality struct{ a, b node }
+
+// group is what stands between parentheses, or between CASE and END.
+type group struct {
+	clause clause
+	query  int
+	open   int // the index of its first token
+	// isQuery is set where the group holds a whole query; else it is part of its parent's clause.
+	isQuery, isCase, isFilter bool
+	// found are the equalities of the clause that is being read. An OR at their side undoes them: "portal_id = ? AND x
+	// OR y" binds nothing.
+	found []equality
+	hasOr bool
+	kept  []equality
+}
+
+func (g *group) endClause() {
+	if !g.hasOr {
+		g.kept = append(g.kept, g.found...)
+	}
+	g.found, g.hasOr = nil, false
+}
+
+type reader struct {
+	tokens  []token
+	tables  map[string]bool
+	groups  []*group
+	queries int
+	out     statement
+	ties    ties
+}
+
+// read understands the statements of a text, which a semicolon parts.
+func read(tokens []token, portalTables map[string]bool) []statement {
+	var all []statement
+	for len(tokens) > 0 {
+		end := slices.IndexFunc(tokens, func(t token) bool { return t.is(";") })
+		if end < 0 {
+			end = len(tokens)
+		}
+		r := reader{tokens: tokens[:end], tables: portalTables, ties: ties{}}
+		all = append(all, r.statement())
+		tokens = tokens[min(end+1, len(tokens)):]
+	}
+	return all
+}
+
+func (r *reader) statement() statement {
+	r.groups = []*group{{isQuery: true}}
+	for i, t := range r.tokens {
+		switch {
+		case t.is("("):
+			r.push(i, t)
+		case t.is("case"):
+			r.push(i, t)
+		case t.is(")"), t.is("end") && r.top().isCase:
+			r.pop(i)
+		case t.is("or"):
+			r.top().hasOr = true
+		case t.isName():
+			r.name(i, t)
+		}
+	}
+	for len(r.groups) > 0 {
+		r.pop(len(r.tokens))
+	}
+	return r.out
+}
+
+func (r *reader) top() *group { return r.groups[len(r.groups)-1] }
+
+func (r *reader) push(i int, t token) {
+	parent := r.top()
+	g := &group{clause: parent.clause, query: parent.query, open: i + 1, isFilter: parent.isFilter}
+	if t.is("case") {
+		g.isCase, g.clause = true, elsewhere
+	}
+	if r.at(i - 1).is("filter") {
+		g.isFilter = true // an aggregate's FILTER (WHERE …) does not restrict what is read
+	}
+	r.groups = append(r.groups, g)
+}
+
+func (r *reader) pop(i int) {
+	g := r.top()
+	g.endClause()
+	r.groups = r.groups[:len(r.groups)-1]
+	if len(r.groups) > 0 && !g.isQuery {
+		if r.connects(g.open - 2) {
+			r.top().found = append(r.top().found, g.kept...)
+			r.tuple(g, i)
+		}
+		return
+	}
+	for _, e := range g.kept {
+		r.bind(e)
+	}
+	if len(r.groups) == 0 && i < len(r.tokens) { // a ")" too many
+		r.groups = []*group{{isQuery: true}}
+	}
+}
+
+// connects reports whether a group after the token at i is a condition or a join of its own, and not the arguments of a
+// function or what NOT turns round.
+func (r *reader) connects(i int) bool {
+	return slices.ContainsFunc([]string{"(", ",", "and", "or", "where", "on", "having", "from", "join", "row"}, r.at(i).is)
+}
+
+func (r *reader) bind(e equality) {
+	if r.ties.join(e.a, e.b) {
+		r.out.bound++
+	}
+}
+
+func (r *reader) name(i int, t token) {
+	if c, begins := clauses[t.text]; begins && t.kind == word && !r.at(i-1).is(".") && !r.at(i+1).is(".") {
+		r.clause(i, t, c)
+		return
+	}
+	switch {
+	case t.text == "portal_id":
+		r.portalID(i)
+	case r.tables[t.text] && r.namesTable(i):
+		r.out.tables = append(r.out.tables, t.text)
+	}
+}
+
+func (r *reader) clause(i int, t token, c clause) {
+	if t.is("from") && r.at(i-1).is("distinct") && r.top().clause == condition {
+		return // IS DISTINCT FROM
+	}
+	g := r.top()
+	g.endClause()
+	g.clause = c
+	switch t.text {
+	case "select", "insert", "update", "delete":
+		if r.at(i-1).is("do") || r.at(i-1).is("for") || r.at(i-1).is("key") {
+			return // ON CONFLICT DO UPDATE, FOR UPDATE, FOR NO KEY UPDATE
+		}
+		g.isQuery = true
+		r.queries++
+		g.query = r.queries
+	case "into":
+		r.insert(i + 1)
+	case "using":
+		if r.at(i+1).is("(") && r.hasPortalID(r.list(i+1)) { // JOIN … USING (portal_id)
+			g.kept = append(g.kept, equality{r.fresh(), node{}})
+		}
+	}
+}

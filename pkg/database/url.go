@@ -1,0 +1,65 @@
+package database
+
+import (
+	"errors"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// target is where a database URL leads.
+type target struct {
+	dialect  Dialect
+	path     string
+	postgres *pgx.ConnConfig
+}
+
+// parseURL reads a database URL. What the parsers of net/url and pgx say is dropped, because it repeats the URL.
+func parseURL(raw string) (target, error) {
+	scheme, rest, _ := strings.Cut(raw, ":")
+	switch scheme {
+	case "sqlite":
+		path, err := sqlitePath(rest)
+		return target{dialect: SQLite, path: path}, err
+	case "postgres", "postgresql":
+		config, err := postgresConfig(raw)
+		return target{dialect: Postgres, postgres: config}, err
+	default:
+		return target{}, errors.New("want sqlite:path/to/file.db or postgres://user:password@host:5432/name")
+	}
+}
+
+// sqlitePath takes everything after "sqlite:" as the file's name, spaces, % and ? included, and makes it absolute.
+func sqlitePath(name string) (string, error) {
+	switch {
+	case name == "":
+		return "", errors.New("sqlite: wants the path of a file, as in sqlite:latchkey.db")
+	case name == ":memory:":
+		return "", errors.New("sqlite: a database in memory would be lost with its one connection; name a file")
+	case strings.ContainsRune(name, 0):
+		return "", errors.New("sqlite: the path holds a NUL byte")
+	case strings.HasPrefix(name, "//") && !strings.HasPrefix(name, "///"):
+		return "", errors.New("sqlite: write sqlite:relative/path.db or sqlite:/absolute/path.db")
+	}
+	path, err := filepath.Abs(filepath.FromSlash(name))
+	if err != nil {
+		return "", errors.New("sqlite: the working directory of a relative path is gone")
+	}
+	return path, nil
+}
+
+func postgresConfig(raw string) (*pgx.ConnConfig, error) {
+	if _, err := url.Parse(raw); err != nil {
+		return nil, errors.New("this is not a URL; are special characters in the password percent-encoded")
+	}
+	config, err := pgx.ParseConfig(raw)
+	if err != nil {
+		return nil, errors.New("a setting in the Postgres URL is not understood (host, port, sslmode, certificates, …)")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	return config, nil
+}
