@@ -1,0 +1,200 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+)
+
+// Repository keeps accounts.
+type Repository struct{ db *database.DB }
+
+// NewRepository keeps accounts in db.
+func NewRepository(db *database.DB) *Repository { return &Repository{db} }
+
+// columns are what scan reads, of the table by the alias a. The last login is the newest session's beginning: the
+// sweeper leaves each account its newest.
+const columns = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, a.roles, a.entitlements, a.metadata,
+	a.password_hash, a.security_stamp, a.confirmed_at, a.disabled_at, a.opted_out, a.created_at, a.updated_at,
+	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id)`
+
+type scanner interface{ Scan(...any) error }
+
+func scan(row scanner) (*Account, error) {
+	var (
+		a                             Account
+		address                       string
+		roles, entitlements, metadata []byte
+		hash                          *string
+		confirmed, disabled, last     *int64
+		created, updated              int64
+	)
+	err := row.Scan(&a.ID, &address, &a.Phone, &a.GivenName, &a.FamilyName, &a.Locale, &roles, &entitlements, &metadata,
+		&hash, &a.SecurityStamp, &confirmed, &disabled, &a.OptedOut, &created, &updated, &last)
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	if a.Email, err = email.Parse(address); err != nil {
+		return nil, fmt.Errorf("stored address of account %s: %w", a.ID, err)
+	}
+	if err := json.Unmarshal(roles, &a.Roles); err != nil {
+		return nil, fmt.Errorf("stored roles of account %s: %w", a.ID, err)
+	}
+	if err := json.Unmarshal(entitlements, &a.Entitlements); err != nil {
+		return nil, fmt.Errorf("stored entitlements of account %s: %w", a.ID, err)
+	}
+	if hash != nil {
+		a.PasswordHash = *hash
+	}
+	a.Metadata = metadata
+	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
+	a.CreatedAt, a.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
+	return &a, nil
+}
+
+// ByEmail finds the account of an address. Errors: database.ErrNotFound.
+func (r *Repository) ByEmail(ctx context.Context, portalID uuid.UUID, address email.Address) (*Account, error) {
+	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a WHERE a.portal_id = ? AND a.email_canonical = ?`,
+		portalID, address.Canonical()).Row())
+}
+
+// ByID finds an account. Errors: database.ErrNotFound.
+func (r *Repository) ByID(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
+	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`,
+		portalID, id).Row())
+}
+
+// InSession finds the account of a living session: neither ended nor expired, made under the stamp that the account
+// still has, the account not disabled. Errors: database.ErrNotFound.
+func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid.UUID, now time.Time) (*Account, error) {
+	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a
+		JOIN sessions t ON t.portal_id = a.portal_id AND t.account_id = a.id
+		WHERE a.portal_id = ? AND a.id = ? AND t.id = ? AND t.ended_at IS NULL AND t.expires_at > ? AND t.ends_at > ?
+			AND t.security_stamp = a.security_stamp AND a.disabled_at IS NULL`,
+		portalID, id, sessionID, now.UnixMilli(), now.UnixMilli()).Row())
+}
+
+// forUpdate reads an account and, on Postgres, locks its row until the transaction of ctx ends; SQLite's transaction
+// is alone anyway.
+func (r *Repository) forUpdate(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
+	query := `SELECT ` + columns + ` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`
+	if r.db.Dialect() == database.Postgres {
+		query += " FOR UPDATE OF a"
+	}
+	return scan(r.db.From(ctx).Raw(query, portalID, id).Row())
+}
+
+// Page lists the accounts in which q is found (email, names, phone), newest first, from before the id.
+func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, before uuid.UUID, limit int) ([]*Account, error) {
+	query, args := `SELECT `+columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
+	if q != "" {
+		query += ` AND a.search LIKE ? ESCAPE '!'`
+		args = append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(searchable(q))+"%")
+	}
+	if before != uuid.Nil {
+		query += ` AND a.id < ?`
+		args = append(args, before)
+	}
+	rows, err := r.db.From(ctx).Raw(query+` ORDER BY a.id DESC LIMIT ?`, append(args, limit)...).Rows()
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	defer func() { _ = rows.Close() }()
+	accounts := make([]*Account, 0, limit)
+	for rows.Next() {
+		a, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, a)
+	}
+	return accounts, database.Err(rows.Err())
+}
+
+// row is an account as the table has it; times are Unix milliseconds.
+type row struct {
+	PortalID       uuid.UUID
+	ID             uuid.UUID
+	Email          string
+	EmailCanonical string
+	Phone          *string
+	GivenName      *string
+	FamilyName     *string
+	Locale         string
+	Roles          string
+	Entitlements   string
+	Metadata       string
+	PasswordHash   *string
+	SecurityStamp  uuid.UUID
+	ConfirmedAt    *int64
+	DisabledAt     *int64
+	OptedOut       bool
+	Search         string
+	CreatedAt      int64
+	UpdatedAt      int64
+}
+
+func (row) TableName() string { return "accounts" }
+
+func rowOf(portalID uuid.UUID, a *Account) (row, error) {
+	roles, err := json.Marshal(a.Roles)
+	if err != nil {
+		return row{}, err
+	}
+	entitlements, err := json.Marshal(a.Entitlements)
+	if err != nil {
+		return row{}, err
+	}
+	var hash *string
+	if a.PasswordHash != "" {
+		hash = &a.PasswordHash
+	}
+	return row{
+		PortalID: portalID, ID: a.ID, Email: a.Email.Typed(), EmailCanonical: a.Email.Canonical(), Phone: a.Phone,
+		GivenName: a.GivenName, FamilyName: a.FamilyName, Locale: a.Locale, Roles: string(roles),
+		Entitlements: string(entitlements), Metadata: string(a.Metadata), PasswordHash: hash, SecurityStamp: a.SecurityStamp,
+		ConfirmedAt: database.Millis(a.Confirmed), DisabledAt: database.Millis(a.Disabled), OptedOut: a.OptedOut,
+		Search: searchText(a), CreatedAt: a.CreatedAt.UnixMilli(), UpdatedAt: a.UpdatedAt.UnixMilli(),
+	}, nil
+}
+
+// insert adds an account. Errors: *database.ConflictError on email_canonical, or on phone.
+func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, a *Account) error {
+	inserted, err := rowOf(portalID, a)
+	if err != nil {
+		return err
+	}
+	return database.Err(r.db.From(ctx).Create(&inserted).Error)
+}
+
+// update writes every column of an account that forUpdate read in this transaction. Errors: as insert's.
+func (r *Repository) update(ctx context.Context, portalID uuid.UUID, a *Account) error {
+	written, err := rowOf(portalID, a)
+	if err != nil {
+		return err
+	}
+	return database.Err(r.db.From(ctx).Model(&row{}).Select("*").Omit("portal_id", "id", "created_at").
+		Where("portal_id = ? AND id = ?", portalID, a.ID).Updates(&written).Error)
+}
+
+// Rehash replaces a password's hash by a better one of the same password, unless the password changed meanwhile.
+func (r *Repository) Rehash(ctx context.Context, portalID, id uuid.UUID, was, hash string) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?
+		WHERE portal_id = ? AND id = ? AND password_hash = ?`, hash, portalID, id, was).Error)
+}
+
+// delete removes an account and, with it, its sessions. Errors: database.ErrNotFound.
+func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID) error {
+	gone := r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id)
+	if gone.Error == nil && gone.RowsAffected == 0 {
+		return database.ErrNotFound
+	}
+	return database.Err(gone.Error)
+}

@@ -1,0 +1,258 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Service is what administrators do with accounts, and what a person does with his own.
+type Service struct {
+	db        *database.DB
+	repo      *Repository
+	passwords *Passwords
+	audit     *audit.Recorder
+	digests   *installation.Digests
+	now       func() time.Time
+}
+
+// NewService keeps accounts in repo.
+func NewService(db *database.DB, repo *Repository, passwords *Passwords, recorder *audit.Recorder,
+	digests *installation.Digests, now func() time.Time) *Service {
+	return &Service{db, repo, passwords, recorder, digests, now}
+}
+
+// Changes are what is set on an account; nil members stay as they are. Names, locale, roles and the rest are checked
+// by who takes them from the request.
+type Changes struct {
+	Email        *email.Address
+	Password     *string
+	Confirmed    *bool
+	Phone        **string
+	GivenName    **string
+	FamilyName   **string
+	Locale       *string
+	Roles        *[]string
+	Entitlements *[]string
+	Metadata     *json.RawMessage
+	Disabled     *bool
+	OptedOut     *bool
+}
+
+// Create makes an account.
+//
+// Errors: email_already_registered, phone_already_registered, password_rejected, overloaded.
+func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Account, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	a := &Account{
+		ID: id, Email: *c.Email, Locale: p.DefaultLocale, Roles: []string{}, Entitlements: []string{},
+		Metadata: json.RawMessage("{}"), CreatedAt: s.clock(),
+	}
+	hash, err := s.hash(ctx, p, *c.Email, c.Password)
+	if err != nil {
+		return nil, err
+	}
+	s.apply(a, c, hash)
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.repo.insert(ctx, p.ID, a); err != nil {
+			return taken(err)
+		}
+		return s.record(ctx, p, audit.AccountCreated, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Get finds an account. Errors: not_found.
+func (s *Service) Get(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Account, error) {
+	a, err := s.repo.ByID(ctx, p.ID, id)
+	return a, notFound(err)
+}
+
+// InSession finds the person behind a living session. Errors: access_token_invalid when it has ended.
+func (s *Service) InSession(ctx context.Context, p *portal.Portal, id, sessionID uuid.UUID) (*Account, error) {
+	a, err := s.repo.InSession(ctx, p.ID, id, sessionID, s.now())
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, fault.New(fault.AccessTokenInvalid)
+	}
+	return a, err
+}
+
+// Search lists the accounts in which q is found, newest first, from before the id.
+func (s *Service) Search(ctx context.Context, p *portal.Portal, q string, before uuid.UUID, limit int) ([]*Account, error) {
+	return s.repo.Page(ctx, p.ID, q, before, limit)
+}
+
+// Change sets what an administrator says. A corrected address is unconfirmed unless said otherwise; a new password, a
+// corrected address and disabling end every session.
+//
+// Errors: not_found, and Create's.
+func (s *Service) Change(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (*Account, error) {
+	return s.change(ctx, p, id, audit.AccountChanged, c)
+}
+
+// ChangeOwn sets what a person says of himself. Errors: not_found.
+func (s *Service) ChangeOwn(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (*Account, error) {
+	return s.change(ctx, p, id, audit.ProfileChanged, c)
+}
+
+func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, what audit.Type, c Changes) (*Account, error) {
+	address, err := s.addressFor(ctx, p, id, c)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hash(ctx, p, address, c.Password) // before the transaction: nothing holds a connection while hashing
+	if err != nil {
+		return nil, err
+	}
+	var changed *Account
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		a, err := s.repo.forUpdate(ctx, p.ID, id)
+		if err != nil {
+			return notFound(err)
+		}
+		s.apply(a, c, hash)
+		if err := s.repo.update(ctx, p.ID, a); err != nil {
+			return taken(err)
+		}
+		changed = a
+		return s.record(ctx, p, what, a)
+	})
+	return changed, err
+}
+
+// addressFor is the address that a new password must not be made of: the one it will stand beside.
+func (s *Service) addressFor(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (email.Address, error) {
+	if c.Password == nil || c.Email != nil {
+		return orZero(c.Email), nil
+	}
+	a, err := s.repo.ByID(ctx, p.ID, id)
+	if err != nil {
+		return email.Address{}, notFound(err)
+	}
+	return a.Email, nil
+}
+
+func orZero(address *email.Address) email.Address {
+	if address == nil {
+		return email.Address{}
+	}
+	return *address
+}
+
+func (s *Service) hash(ctx context.Context, p *portal.Portal, address email.Address, secret *string) (string, error) {
+	if secret == nil {
+		return "", nil
+	}
+	return s.passwords.Set(ctx, p, address, *secret)
+}
+
+// apply sets what c says; hash is that of c.Password.
+func (s *Service) apply(a *Account, c Changes, hash string) {
+	now := s.clock()
+	stamped := a.SecurityStamp
+	if c.Email != nil {
+		if c.Email.Canonical() != a.Email.Canonical() {
+			a.Confirmed = nil
+			a.Restamp()
+		}
+		a.Email = *c.Email
+	}
+	if c.Password != nil {
+		a.PasswordHash = hash
+		a.Restamp()
+	}
+	if c.Disabled != nil {
+		if *c.Disabled && a.Disabled == nil {
+			a.Restamp()
+		}
+		mark(&a.Disabled, *c.Disabled, now)
+	}
+	if c.Confirmed != nil {
+		mark(&a.Confirmed, *c.Confirmed, now)
+	}
+	set(&a.Phone, c.Phone)
+	set(&a.GivenName, c.GivenName)
+	set(&a.FamilyName, c.FamilyName)
+	set(&a.Locale, c.Locale)
+	set(&a.Roles, c.Roles)
+	set(&a.Entitlements, c.Entitlements)
+	set(&a.Metadata, c.Metadata)
+	set(&a.OptedOut, c.OptedOut)
+	a.UpdatedAt = now
+	if stamped == uuid.Nil {
+		a.Restamp()
+	}
+}
+
+func set[T any](member *T, to *T) {
+	if to != nil {
+		*member = *to
+	}
+}
+
+// mark notes since when something holds; a mark that stands keeps its time.
+func mark(since **time.Time, holds bool, now time.Time) {
+	switch {
+	case !holds:
+		*since = nil
+	case *since == nil:
+		*since = &now
+	}
+}
+
+// Delete removes a person's data completely. Errors: not_found.
+func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		a, err := s.repo.forUpdate(ctx, p.ID, id)
+		if err != nil {
+			return notFound(err)
+		}
+		if err := s.repo.delete(ctx, p.ID, id); err != nil {
+			return notFound(err)
+		}
+		return s.record(ctx, p, audit.AccountDeleted, a)
+	})
+}
+
+func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, a *Account) error {
+	return s.audit.Record(ctx, audit.Event{
+		PortalID: p.ID, Type: what, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		EmailDigest: s.digests.Subject(p.ID, a.Email.Canonical()),
+	})
+}
+
+// clock is the time as the tables keep it, in milliseconds.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+func notFound(err error) error {
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.NotFound)
+	}
+	return err
+}
+
+func taken(err error) error {
+	switch {
+	case database.ConflictOn(err, "email_canonical"):
+		return fault.New(fault.EmailAlreadyRegistered)
+	case database.ConflictOn(err, "phone"):
+		return fault.New(fault.PhoneAlreadyRegistered)
+	}
+	return err
+}

@@ -1,0 +1,29 @@
+package audit
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+)
+
+type row struct {
+	portalID    uuid.UUID
+	id          uuid.UUID
+	at          int64 // Unix milliseconds
+	kind        Type
+	outcome     string
+	code        string
+	emailDigest []byte
+	accountID   uuid.NullUUID
+	caller      *Caller
+	hints       string
+}
+
+func (r *Recorder) insert(ctx context.Context, e row) error {
+	return database.Err(r.db.From(ctx).Exec(`INSERT INTO audit_events (portal_id, id, at, type, outcome, code,
+		email_digest, account_id, actor, network, user_agent, request_id, hints) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		e.portalID, e.id, e.at, e.kind, e.outcome, e.code, e.emailDigest, e.accountID,
+		e.caller.Actor, e.caller.Network, e.caller.UserAgent, e.caller.RequestID, e.hints).Error)
+}

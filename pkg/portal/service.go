@@ -1,0 +1,218 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+// A cached portal is read again in the background once it is stale, and before it is used once it is too old; so a
+// change is seen by every instance within 5 s (contract, issue "The front door") and no caller waits for it.
+const (
+	staleAfter   = 2 * time.Second
+	expiredAfter = 4 * time.Second
+)
+
+// Service finds portals and keeps their settings.
+type Service struct {
+	repo  *Repository
+	audit *audit.Recorder
+	now   func() time.Time
+
+	mu    sync.RWMutex
+	cache map[string]*cached // by slug; living portals alone, so it is bounded by their number
+}
+
+type cached struct {
+	portal     *Portal
+	readAt     time.Time // by the real clock, whatever now says
+	refreshing atomic.Bool
+}
+
+// NewService keeps portals in repo.
+func NewService(repo *Repository, recorder *audit.Recorder, now func() time.Time) *Service {
+	return &Service{repo: repo, audit: recorder, now: now, cache: make(map[string]*cached)}
+}
+
+// Enabled finds the portal that a person calls. Errors: organization_not_found, also for a disabled one.
+func (s *Service) Enabled(ctx context.Context, slug string) (*Portal, error) {
+	p, err := s.Find(ctx, slug)
+	if err == nil && !p.Enabled {
+		return nil, fault.New(fault.OrganizationNotFound)
+	}
+	return p, err
+}
+
+// EnabledByDomain finds the portal whose login page stands on a domain. Errors: organization_not_found.
+func (s *Service) EnabledByDomain(ctx context.Context, domain string) (*Portal, error) {
+	canonical, ok := canonicalDomain(domain)
+	if !ok {
+		return nil, fault.New(fault.OrganizationNotFound)
+	}
+	slug, err := s.repo.slugOfDomain(ctx, canonical)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return s.Enabled(ctx, slug)
+}
+
+// Find finds a portal, enabled or not. Errors: organization_not_found.
+func (s *Service) Find(ctx context.Context, slug string) (*Portal, error) {
+	if !ValidSlug(slug) {
+		return nil, fault.New(fault.OrganizationNotFound)
+	}
+	s.mu.RLock()
+	hit := s.cache[slug]
+	s.mu.RUnlock()
+	if hit != nil {
+		switch age := time.Since(hit.readAt); {
+		case age < staleAfter:
+			return hit.portal, nil
+		case age < expiredAfter:
+			s.refresh(ctx, slug, hit)
+			return hit.portal, nil
+		}
+	}
+	return s.read(ctx, slug)
+}
+
+// refresh reads a stale portal again without making its caller wait; one at a time.
+func (s *Service) refresh(ctx context.Context, slug string, hit *cached) {
+	if !hit.refreshing.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer hit.refreshing.Store(false)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), staleAfter)
+		defer cancel()
+		// What fails here is told to the caller who finds the entry expired.
+		_, _ = s.read(ctx, slug)
+	}()
+}
+
+func (s *Service) read(ctx context.Context, slug string) (*Portal, error) {
+	readAt := time.Now()
+	p, err := s.repo.bySlug(ctx, slug)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(err, database.ErrNotFound):
+		delete(s.cache, slug)
+		return nil, notFound(err)
+	case err != nil:
+		return nil, err
+	}
+	if hit := s.cache[slug]; hit == nil || hit.portal.version <= p.version {
+		s.cache[slug] = &cached{portal: p, readAt: readAt}
+	}
+	return p, nil
+}
+
+// List pages through portals, newest first.
+func (s *Service) List(ctx context.Context, before uuid.UUID, limit int) ([]*Portal, error) {
+	return s.repo.page(ctx, before, limit)
+}
+
+// Create makes a portal. Errors: validation_failed, with every member that is wrong.
+func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*Portal, error) {
+	wrong := settings.normalize()
+	switch {
+	case slug == "":
+		wrong = append(wrong, fault.Field{Pointer: "/slug", Code: fault.FieldRequired})
+	case !ValidSlug(slug):
+		wrong = append(wrong, fault.Field{Pointer: "/slug", Code: fault.FieldInvalid})
+	}
+	if len(wrong) > 0 {
+		return nil, fault.Invalid(wrong...)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().UTC().Truncate(time.Millisecond)
+	p := &Portal{ID: id, Slug: slug, Settings: settings, CreatedAt: now, UpdatedAt: now, version: 1}
+	if err := s.repo.insert(ctx, p); err != nil {
+		return nil, taken(err)
+	}
+	return p, s.record(ctx, audit.PortalCreated)
+}
+
+// updateTries is how often a change starts anew because another administrator's came between.
+const updateTries = 5
+
+// Update changes a portal's settings: apply is handed a copy of what stands, as often as another change comes between.
+//
+// Errors: what apply answers, organization_not_found, validation_failed.
+func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
+	for range updateTries {
+		p, err := s.repo.bySlug(ctx, slug)
+		if err != nil {
+			return nil, notFound(err)
+		}
+		p.Settings = p.Clone()
+		if err := apply(&p.Settings); err != nil {
+			return nil, err
+		}
+		if wrong := p.normalize(); len(wrong) > 0 {
+			return nil, fault.Invalid(wrong...)
+		}
+		p.UpdatedAt = s.now().UTC().Truncate(time.Millisecond)
+		err = s.repo.update(ctx, p)
+		if errors.Is(err, database.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, taken(err)
+		}
+		if err := s.record(ctx, audit.PortalChanged); err != nil {
+			return nil, err
+		}
+		return s.read(ctx, slug)
+	}
+	return nil, fault.New(fault.Unavailable).After(time.Second)
+}
+
+// Delete removes a portal and all that it holds; its slug is never used again. Errors: organization_not_found.
+func (s *Service) Delete(ctx context.Context, slug string) error {
+	p, err := s.repo.bySlug(ctx, slug)
+	if err == nil {
+		err = s.repo.delete(ctx, p.ID, s.now())
+	}
+	if err != nil {
+		return notFound(err)
+	}
+	s.mu.Lock()
+	delete(s.cache, slug)
+	s.mu.Unlock()
+	return s.record(ctx, audit.PortalDeleted)
+}
+
+func (s *Service) record(ctx context.Context, what audit.Type) error {
+	return s.audit.Record(ctx, audit.Event{PortalID: audit.Installation, Type: what})
+}
+
+func notFound(err error) error {
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.OrganizationNotFound)
+	}
+	return err
+}
+
+// taken names the member that another portal, living or deleted, has already.
+func taken(err error) error {
+	switch {
+	case database.ConflictOn(err, "slug"):
+		return fault.Invalid(fault.Field{Pointer: "/slug", Code: fault.FieldTaken})
+	case database.ConflictOn(err, "domain"):
+		return fault.Invalid(fault.Field{Pointer: "/domains", Code: fault.FieldTaken})
+	}
+	return err
+}

@@ -1,0 +1,199 @@
+package portal
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+)
+
+const (
+	maxName    = 100 // code points
+	maxDomains = 20
+	maxOrigins = 50
+	maxURL     = 2000 // octets
+	day        = 86400
+)
+
+// normalize brings domains and origins into their one spelling and names every setting that is wrong.
+func (s *Settings) normalize() []fault.Field {
+	var c checker
+	s.Name = strings.TrimSpace(s.Name)
+	c.length("/name", s.Name, 1, maxName)
+	c.list("/domains", s.Domains, maxDomains, canonicalDomain)
+	c.list("/origins", s.Origins, maxOrigins, canonicalOrigin)
+	c.oneOf("/enumeration", string(s.Enumeration), string(Open), string(Private))
+	c.oneOf("/registration", s.Registration, RegistrationOpen, RegistrationInviteOnly, RegistrationClosed)
+	s.checkLoginMethods(&c)
+	s.checkNumbers(&c)
+	c.oneOf("/cookie_same_site", s.CookieSameSite, "lax", "strict", "none")
+	c.link("/links/confirm", s.Links.Confirm, true)
+	c.link("/links/reset", s.Links.Reset, true)
+	c.link("/links/invitation", s.Links.Invitation, true)
+	c.link("/links/login", s.Links.Login, false)
+	if s.Sender.Name != nil {
+		c.length("/sender/name", *s.Sender.Name, 1, maxName)
+	}
+	c.address("/sender/address", s.Sender.Address)
+	c.address("/support/email", s.Support.Email)
+	c.link("/support/url", s.Support.URL, false)
+	c.oneOf("/default_locale", s.DefaultLocale, locale.Tags()...)
+	if s.Private() && !s.RequireConfirmation {
+		// Without a confirmation a registration would answer at once whether the address was free.
+		c.wrong("/require_confirmation", fault.FieldConflict)
+	}
+	return c.fields
+}
+
+func (s *Settings) checkLoginMethods(c *checker) {
+	if len(s.LoginMethods) == 0 {
+		c.wrong("/login_methods", fault.FieldRequired)
+	}
+	for i, method := range s.LoginMethods {
+		pointer := fmt.Sprintf("/login_methods/%d", i)
+		c.oneOf(pointer, string(method), string(Password), string(EmailCode), string(SMSCode))
+		if slices.Contains(s.LoginMethods[:i], method) {
+			c.wrong(pointer, fault.FieldDuplicate)
+		}
+	}
+}
+
+func (s *Settings) checkNumbers(c *checker) {
+	for _, bound := range []struct {
+		pointer          string
+		value, low, high int64
+	}{
+		{"/confirmation_ttl", int64(s.ConfirmationTTL), 60, 30 * day},
+		{"/password_min_length", int64(s.PasswordMinLength), 8, 64},
+		{"/reset_ttl", int64(s.ResetTTL), 60, day},
+		{"/set_password_ttl", int64(s.SetPasswordTTL), 60, 30 * day},
+		{"/invitation_ttl", int64(s.InvitationTTL), 60, 30 * day},
+		{"/code_ttl", int64(s.CodeTTL), 60, 3600},
+		{"/device_pin_ttl", int64(s.DevicePINTTL), 60, 3600},
+		{"/device_ttl", int64(s.DeviceTTL), 3600, 365 * day},
+		{"/lockout/threshold", int64(s.Lockout.Threshold), 1, 100},
+		{"/lockout/window", int64(s.Lockout.Window), 60, day},
+		{"/lockout/duration", int64(s.Lockout.Duration), 60, day},
+		{"/lockout/max_duration", int64(s.Lockout.MaxDuration), 60, day},
+		{"/access_token_ttl", int64(s.AccessTokenTTL), 60, day},
+		{"/refresh_token_ttl", int64(s.RefreshTokenTTL), 300, 365 * day},
+		{"/refresh_grace", int64(s.RefreshGrace), 1, 60},
+		{"/session_max_age", int64(s.SessionMaxAge), 300, 365 * day},
+		{"/audit_retention", int64(s.AuditRetention), day, 3650 * day},
+	} {
+		if bound.value < bound.low || bound.value > bound.high {
+			c.wrong(bound.pointer, fault.FieldOutOfRange)
+		}
+	}
+	if s.Lockout.MaxDuration < s.Lockout.Duration {
+		c.wrong("/lockout/max_duration", fault.FieldConflict)
+	}
+}
+
+// checker collects what is wrong, so that an administrator reads all of it at once.
+type checker struct{ fields []fault.Field }
+
+func (c *checker) wrong(pointer string, code fault.FieldCode) {
+	c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: code})
+}
+
+func (c *checker) length(pointer, text string, low, high int) {
+	switch n := utf8.RuneCountInString(text); {
+	case n == 0 && low > 0:
+		c.wrong(pointer, fault.FieldRequired)
+	case n > high:
+		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: high})
+	}
+}
+
+func (c *checker) oneOf(pointer, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldNotAllowed, Allowed: allowed})
+	}
+}
+
+func (c *checker) list(pointer string, items []string, most int, canonical func(string) (string, bool)) {
+	if len(items) > most {
+		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooMany, Limit: most})
+		return
+	}
+	for i, item := range items {
+		spelled, ok := canonical(item)
+		if !ok {
+			c.wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldInvalid)
+		} else if slices.Contains(items[:i], spelled) {
+			c.wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldDuplicate)
+		}
+		items[i] = spelled
+	}
+}
+
+func (c *checker) address(pointer string, text *string) {
+	if text == nil {
+		return
+	}
+	if _, err := email.Parse(*text); err != nil {
+		c.wrong(pointer, fault.FieldEmail)
+	}
+}
+
+// link takes an http(s) URL; a template holds {token} once, outside the host, and nothing else in braces.
+func (c *checker) link(pointer string, text *string, template bool) {
+	if text == nil {
+		return
+	}
+	const hole = "{token}"
+	filled := *text
+	if template {
+		if strings.Count(filled, hole) != 1 {
+			c.wrong(pointer, fault.FieldInvalid)
+			return
+		}
+		filled = strings.Replace(filled, hole, "token", 1)
+	}
+	u, err := url.Parse(filled)
+	if err != nil || len(filled) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
+		u.User != nil || strings.ContainsAny(filled, "{}<>\" \\") ||
+		(template && strings.Contains(strings.SplitN(*text, "/", 4)[2], hole)) {
+		c.wrong(pointer, fault.FieldInvalid)
+	}
+}
+
+// canonicalDomain is the ASCII form of a host name with a dot in it.
+func canonicalDomain(text string) (string, bool) {
+	ascii, err := idna.Lookup.ToASCII(text)
+	if err != nil || len(ascii) > 253 || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.HasPrefix(ascii, ".") {
+		return "", false
+	}
+	return ascii, true
+}
+
+// canonicalOrigin is an origin as browsers send it (RFC 6454 §6.2): lower case, no path, no default port.
+func canonicalOrigin(text string) (string, bool) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
+		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsAny(u.Host, "*\\ ") || strings.HasSuffix(text, "#") {
+		return "", false
+	}
+	host := strings.ToLower(u.Host)
+	if ascii, err := idna.Lookup.ToASCII(u.Hostname()); err == nil && !strings.Contains(u.Host, "[") {
+		host = ascii
+		if u.Port() != "" {
+			host += ":" + u.Port()
+		}
+	}
+	if u.Scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	} else {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return u.Scheme + "://" + strings.TrimSuffix(host, ":"), true
+}

@@ -1,0 +1,67 @@
+// Package session keeps who is logged in: session rows, the refresh tokens derived from them, and the signed access
+// tokens that any library can verify.
+package session
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// Session is one login of an account.
+type Session struct {
+	ID         uuid.UUID
+	Generation int64      // of the refresh token; it goes up by one at each rotation
+	KeyID      keyring.ID // the key that the current refresh token is derived under
+	Transport  string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // the idle end
+	EndsAt     time.Time // the absolute end
+}
+
+// Subject is the account that a session is for, as it was when its password or secret was found right.
+type Subject struct {
+	AccountID     uuid.UUID
+	SecurityStamp uuid.UUID
+	Roles         []string
+	Entitlements  []string
+}
+
+// Transports of a refresh token.
+const (
+	TransportToken  = "token"
+	TransportCookie = "cookie"
+)
+
+// Granted is what a person who signed in takes away.
+type Granted struct {
+	SessionID        uuid.UUID
+	At               time.Time
+	AccessToken      string
+	ExpiresIn        time.Duration
+	RefreshToken     string
+	RefreshExpiresIn time.Duration
+}
+
+const refreshPurpose keyring.Purpose = "refresh-token"
+
+// refreshSize is the payload of a refresh token: the session's id and the generation.
+const refreshSize = 16 + 8
+
+func refreshToken(ring *keyring.Ring, portalID uuid.UUID, s *Session) (string, error) {
+	payload := binary.BigEndian.AppendUint64(s.ID[:], uint64(s.Generation)) //nolint:gosec // generations are positive
+	return ring.Token(s.KeyID, refreshPurpose, portalID[:], payload)
+}
+
+// readRefreshToken gives what a refresh token names. Errors: keyring.ErrForged.
+func readRefreshToken(ring *keyring.Ring, portalID uuid.UUID, token string) (id uuid.UUID, generation int64, err error) {
+	payload, _, err := ring.ReadToken(refreshPurpose, portalID[:], token, refreshSize)
+	if err != nil {
+		return uuid.Nil, 0, err
+	}
+	copy(id[:], payload)
+	return id, int64(binary.BigEndian.Uint64(payload[16:])), nil //nolint:gosec // generations are positive
+}
