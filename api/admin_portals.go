@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// portalBody is a portal as administrators see it.
+type portalBody struct {
+	ID        uuid.UUID `json:"id"`
+	Slug      string    `json:"slug"`
+	CreatedAt timestamp `json:"created_at"`
+	UpdatedAt timestamp `json:"updated_at"`
+	portal.Settings
+}
+
+func portalOut(p *portal.Portal) portalBody {
+	return portalBody{
+		ID: p.ID, Slug: p.Slug, CreatedAt: timestamp(p.CreatedAt), UpdatedAt: timestamp(p.UpdatedAt), Settings: p.Settings,
+	}
+}
+
+// createPortalRequest is decoded over the defaults, so that a setting that is missing has its own.
+type createPortalRequest struct {
+	Slug string `json:"slug"`
+	portal.Settings
+}
+
+// createPortal answers POST /v1/admin/portals.
+func (s *Server) createPortal(c echo.Context) error {
+	req := createPortalRequest{Settings: portal.Defaults()}
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	p, err := s.portals.Create(c.Request().Context(), req.Slug, req.Settings)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderLocation, "/v1/admin/portals/"+p.Slug)
+	return respond(c, http.StatusCreated, portalOut(p))
+}
+
+// listPortals answers GET /v1/admin/portals.
+func (s *Server) listPortals(c echo.Context) error {
+	page, err := pageOf(c)
+	if err != nil {
+		return err
+	}
+	portals, err := s.portals.List(c.Request().Context(), page.before, page.limit+1)
+	if err != nil {
+		return err
+	}
+	return respondPage(c, page, portals, portalOut, func(p *portal.Portal) uuid.UUID { return p.ID })
+}
+
+// getPortal answers GET /v1/admin/portals/{portal}.
+func (s *Server) getPortal(c echo.Context) error {
+	return respond(c, http.StatusOK, portalOut(portalOf(c)))
+}
+
+// patchPortal answers PATCH /v1/admin/portals/{portal}: a member that is missing stays as it is, inside objects too.
+func (s *Server) patchPortal(c echo.Context) error {
+	body, err := readObject(c)
+	if err != nil {
+		return err
+	}
+	p, err := s.portals.Update(c.Request().Context(), portalOf(c).Slug, func(settings *portal.Settings) error {
+		return decodeJSON(body, settings)
+	})
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, portalOut(p))
+}
+
+// deletePortal answers DELETE /v1/admin/portals/{portal}.
+func (s *Server) deletePortal(c echo.Context) error {
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.portals.Delete(c.Request().Context(), portalOf(c).Slug); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

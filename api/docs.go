@@ -1,0 +1,88 @@
+package api
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+)
+
+//go:embed openapi.yaml
+var openAPIDocument []byte
+
+// openAPI answers GET /openapi.yaml.
+func (s *Server) openAPI(c echo.Context) error {
+	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
+	return c.Blob(http.StatusOK, "application/yaml", openAPIDocument)
+}
+
+// docsPolicy lets the page run what it embeds, and nothing of another host.
+const docsPolicy = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+var docsPage = v5emb.New("Latchkey", "/openapi.yaml", "/docs/")
+
+// docs answers GET /docs: a page to read the API and to try it.
+func (s *Server) docs(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentSecurityPolicy, docsPolicy)
+	h.Set(echo.HeaderCacheControl, publicCache)
+	docsPage.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+//go:embed problem.html
+var problemHTML string
+
+var problemPage = template.Must(template.New("problem").Parse(problemHTML))
+
+// explanation is a problem for its page: what happened, what to do, and what a developer wants to know.
+type explanation struct {
+	Language      locale.Language
+	Title         string
+	Explain       string
+	WhatToDo      string
+	ForDevelopers string
+	Code          fault.Code
+	Status        int
+	Labels        labels
+}
+
+type labels struct{ WhatToDo, ForDevelopers, Code, Status, RequestID, Docs string }
+
+// explainProblem answers GET /problems/{code}, the page behind a problem's type.
+func (s *Server) explainProblem(c echo.Context) error {
+	code := fault.Code(strings.ReplaceAll(c.Param("code"), "-", "_"))
+	if !slices.Contains(fault.All(), code) || pageName(code) != c.Param("code") {
+		return fault.New(fault.NotFound)
+	}
+	language := locale.Match(c.Request().Header.Get("Accept-Language"), locale.Default)
+	say := func(key string) string { return locale.Text(language, key, nil) }
+	about := "problem." + string(code)
+	var page strings.Builder
+	err := problemPage.Execute(&page, explanation{
+		Language: language, Title: say(about + ".title"), Explain: say(about + ".explain"),
+		WhatToDo: say(about + ".what_to_do"), ForDevelopers: say(about + ".for_developers"),
+		Code: code, Status: statuses[code],
+		Labels: labels{
+			say("page.what_to_do"), say("page.for_developers"), say("page.code"), say("page.status"),
+			say("page.quote_request_id"), say("page.back_to_docs"),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set(echo.HeaderCacheControl, publicCache)
+	h.Set("Content-Language", string(language))
+	h.Add(echo.HeaderVary, "Accept-Language")
+	return c.HTML(http.StatusOK, page.String())
+}

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+)
+
+type healthBody struct {
+	Status string `json:"status"`
+}
+
+// health answers GET /healthz: the process lives.
+func (s *Server) health(c echo.Context) error {
+	return respond(c, http.StatusOK, healthBody{"ok"})
+}
+
+// ready answers GET /readyz: the database answers and is migrated. Errors: unavailable.
+func (s *Server) ready(c echo.Context) error {
+	if err := s.db.Ready(c.Request().Context()); err != nil {
+		return database.Err(err)
+	}
+	return respond(c, http.StatusOK, healthBody{"ready"})
+}
+
+type statusBody struct {
+	Status     string         `json:"status"`
+	Components componentsBody `json:"components"`
+}
+
+type componentsBody struct {
+	Database string `json:"database"`
+	Mail     string `json:"mail"`
+	SMS      string `json:"sms"`
+}
+
+// status answers GET /status, for a status page: always, whatever is down.
+func (s *Server) status(c echo.Context) error {
+	body := statusBody{"ok", componentsBody{Database: "ok", Mail: "not_configured", SMS: "not_configured"}}
+	if err := s.db.Ready(c.Request().Context()); err != nil {
+		body.Status, body.Components.Database = "degraded", "down"
+	}
+	return respond(c, http.StatusOK, body)
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/login"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// maxDeviceName is in code points, as is maxResource; maxToken is in octets.
+const (
+	maxDeviceName = 100
+	maxResource   = 128
+	maxToken      = 512
+)
+
+type logInRequest struct {
+	Email          string           `json:"email"`
+	Password       string           `json:"password"`
+	Transport      optional[string] `json:"transport"`
+	DeviceToken    optional[string] `json:"device_token"`
+	RememberDevice optional[bool]   `json:"remember_device"`
+	DeviceName     optional[string] `json:"device_name"`
+	Resource       optional[string] `json:"resource"`
+}
+
+// attempt checks the request. Errors: validation_failed, origin_not_allowed.
+func (r *logInRequest) attempt(c echo.Context) (login.Attempt, error) {
+	var k check
+	try := login.Attempt{
+		Email: k.email("/email", r.Email), Password: r.Password, Transport: session.TransportToken,
+		DeviceName: r.DeviceName.pointer(), Resource: r.Resource.Value,
+	}
+	k.password("/password", r.Password)
+	if r.Transport.Set {
+		try.Transport = r.Transport.Value
+		k.oneOf("/transport", r.Transport.Value, session.TransportToken, session.TransportCookie)
+	}
+	k.longest("/device_name", r.DeviceName.Value, maxDeviceName)
+	k.longest("/resource", r.Resource.Value, maxResource)
+	k.longest("/device_token", r.DeviceToken.Value, maxToken)
+	if err := k.err(); err != nil {
+		return try, err
+	}
+	if try.Transport == session.TransportCookie && !fromOwnOrigin(c, portalOf(c)) {
+		return try, fault.New(fault.OriginNotAllowed)
+	}
+	return try, nil
+}
+
+// signedInBody is what a person who signed in takes away. With cookies the refresh token is not in it.
+type signedInBody struct {
+	AccessToken      string      `json:"access_token"`
+	TokenType        string      `json:"token_type"`
+	ExpiresIn        int64       `json:"expires_in"`
+	RefreshToken     string      `json:"refresh_token,omitempty"`
+	RefreshExpiresIn int64       `json:"refresh_expires_in"`
+	Account          accountBody `json:"account"`
+}
+
+// logIn answers POST /v1/portals/{portal}/login.
+func (s *Server) logIn(c echo.Context) error {
+	var req logInRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	noteEmail(c, req.Email)
+	try, err := req.attempt(c)
+	if err != nil {
+		return err
+	}
+	in, err := s.login.WithPassword(c.Request().Context(), portalOf(c), try)
+	if err != nil {
+		return err
+	}
+	return s.respondSignedIn(c, http.StatusOK, in, try.Transport)
+}
+
+func (s *Server) respondSignedIn(c echo.Context, status int, in login.SignedIn, transport string) error {
+	body := signedInBody{
+		AccessToken: in.AccessToken, TokenType: "Bearer", ExpiresIn: seconds(in.ExpiresIn),
+		RefreshToken: in.RefreshToken, RefreshExpiresIn: seconds(in.RefreshExpiresIn), Account: accountOut(in.Account),
+	}
+	if transport == session.TransportCookie {
+		s.setRefreshCookie(c, in.RefreshToken, in.RefreshExpiresIn)
+		body.RefreshToken = ""
+	}
+	return respond(c, status, body)
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// logOut answers POST /v1/portals/{portal}/logout.
+func (s *Server) logOut(c echo.Context) error {
+	token, fromCookie, err := s.refreshTokenOf(c)
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.LogOut(c.Request().Context(), portalOf(c), token); err != nil {
+		return err
+	}
+	if fromCookie {
+		s.setRefreshCookie(c, "", -time.Second)
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+type refreshRequest struct {
+	RefreshToken optional[string] `json:"refresh_token"`
+}
+
+// refreshTokenOf is the refresh token of the body or of the cookie; the cookie counts only from a page of the
+// portal's, for a browser sends it along whoever asks.
+//
+// Errors: validation_failed when there is none, or both; origin_not_allowed.
+func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, err error) {
+	var req refreshRequest
+	if err := decodeOptional(c, &req); err != nil {
+		return "", false, err
+	}
+	cookie := s.refreshCookie(c)
+	switch {
+	case req.RefreshToken.Set && cookie != "":
+		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldConflict})
+	case req.RefreshToken.Value != "":
+		return req.RefreshToken.Value, false, nil
+	case cookie == "":
+		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldRequired})
+	case !fromOwnOrigin(c, portalOf(c)):
+		return "", false, fault.New(fault.OriginNotAllowed)
+	}
+	return cookie, true, nil
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// requestTime is how long a request may take, so that a database that is away is told within 5 s.
+const requestTime = 4500 * time.Millisecond
+
+// maxUserAgent is how much of a User-Agent is kept, in octets.
+const maxUserAgent = 256
+
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
+
+// identify gives the request its id and notes the caller for the audit trail.
+func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		id := r.Header.Get(echo.HeaderXRequestID)
+		if !saneRequestID.MatchString(id) {
+			fresh, err := uuid.NewV7()
+			if err != nil {
+				return err
+			}
+			id = fresh.String()
+		}
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		agent := r.UserAgent()
+		if len(agent) > maxUserAgent {
+			agent = agent[:maxUserAgent]
+		}
+		caller := &audit.Caller{
+			Network: callerAddress(r, s.proxies), RequestID: id, UserAgent: printable(agent),
+		}
+		c.SetRequest(r.WithContext(audit.WithCaller(r.Context(), caller)))
+		return next(c)
+	}
+}
+
+// printable drops what neither a log nor both databases can hold.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+}
+
+func requestIDOf(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// logged notes every request without personal data: the route, not the path; no address, no network. Problems are
+// written here, so that the status that is logged is the one that was sent.
+func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		begun := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		level := slog.LevelInfo
+		if c.Response().Status >= http.StatusInternalServerError {
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{
+			slog.String("method", c.Request().Method), slog.String("route", c.Path()),
+			slog.Int("status", c.Response().Status), slog.Duration("took", time.Since(begun)),
+			slog.String("request_id", requestIDOf(c)),
+		}
+		if p := portalOf(c); p != nil {
+			attrs = append(attrs, slog.String("portal", p.Slug))
+		}
+		s.log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+		return nil
+	}
+}
+
+// recovered turns a panic into an internal error. Its stack is logged; its value only where the runtime made it, for
+// any other may hold what a caller sent.
+func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			value := recover()
+			if value == nil {
+				return
+			}
+			if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
+				panic(value)
+			}
+			what := fmt.Sprintf("%T", value)
+			var fromRuntime runtime.Error
+			if cause, ok := value.(error); ok && errors.As(cause, &fromRuntime) {
+				what = fromRuntime.Error()
+			}
+			stack := make([]byte, 8<<10)
+			stack = stack[:runtime.Stack(stack, false)]
+			err = fmt.Errorf("panic: %s\n%s", what, stack)
+		}()
+		return next(c)
+	}
+}
+
+// deadline ends what a request waits for in time to tell its caller.
+func (s *Server) deadline(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTime)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// headers sets what every answer carries; handlers of public pages allow caching themselves.
+func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderCacheControl, "no-store")
+		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
+		h.Set(echo.HeaderXFrameOptions, "DENY")
+		return next(c)
+	}
+}
+
+const portalKey = "portal"
+
+// inPortal finds the enabled portal of the path.
+func (s *Server) inPortal(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		p, err := s.portals.Enabled(c.Request().Context(), c.Param("portal"))
+		if err != nil {
+			return err
+		}
+		c.Set(portalKey, p)
+		return next(c)
+	}
+}
+
+// ofPortal finds the portal that is administered, enabled or not.
+func (s *Server) ofPortal(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
+		if err != nil {
+			return err
+		}
+		c.Set(portalKey, p)
+		return next(c)
+	}
+}
+
+// portalOf is the portal of the path; nil before it was found.
+func portalOf(c echo.Context) *portal.Portal {
+	p, _ := c.Get(portalKey).(*portal.Portal)
+	return p
+}

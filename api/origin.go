@@ -1,0 +1,79 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// What a page of another origin may send, and read.
+const (
+	allowedHeaders = "Authorization, Content-Type, Accept-Language, X-Request-ID"
+	exposedHeaders = "X-Request-ID, Retry-After, WWW-Authenticate, Content-Language, RateLimit, RateLimit-Policy"
+	preflightAge   = "600" // seconds
+)
+
+// publicFaces are the routes that pages of any origin may read, without credentials.
+var publicFaces = []string{
+	"/v1/portals", "/v1/portals/:portal", "/v1/portals/:portal/.well-known/openid-configuration",
+	"/.well-known/jwks.json", "/openapi.yaml",
+}
+
+// crossOrigin lets the pages of a portal's origins read every answer of that portal, errors included (Fetch §3.2).
+func (s *Server) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		s.allowOrigin(c)
+		return next(c)
+	}
+}
+
+// allowOrigin sets the headers that let a browser hand the answer to its page.
+func (s *Server) allowOrigin(c echo.Context) {
+	h := c.Response().Header()
+	if slices.Contains(publicFaces, c.Path()) {
+		h.Set(echo.HeaderAccessControlAllowOrigin, "*")
+		h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
+		return
+	}
+	if c.Param("portal") == "" {
+		return
+	}
+	h.Add(echo.HeaderVary, echo.HeaderOrigin)
+	p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
+	if err != nil || !fromOwnOrigin(c, p) {
+		return
+	}
+	h.Set(echo.HeaderAccessControlAllowOrigin, c.Request().Header.Get(echo.HeaderOrigin))
+	h.Set(echo.HeaderAccessControlAllowCredentials, "true")
+	h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
+}
+
+// fromOwnOrigin reports whether the request says that it comes from a page of the portal.
+func fromOwnOrigin(c echo.Context, p *portal.Portal) bool {
+	origins := c.Request().Header.Values(echo.HeaderOrigin)
+	return len(origins) == 1 && slices.Contains(p.Origins, origins[0])
+}
+
+// preflight answers a browser that asks before it calls. Errors: origin_not_allowed.
+func (s *Server) preflight(methods []string) echo.HandlerFunc {
+	allowed := strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderAllow, allowed)
+		if c.Request().Header.Get(echo.HeaderOrigin) == "" {
+			return c.NoContent(http.StatusNoContent)
+		}
+		if h.Get(echo.HeaderAccessControlAllowOrigin) == "" {
+			return fault.New(fault.OriginNotAllowed)
+		}
+		h.Set(echo.HeaderAccessControlAllowMethods, allowed)
+		h.Set(echo.HeaderAccessControlAllowHeaders, allowedHeaders)
+		h.Set(echo.HeaderAccessControlMaxAge, preflightAge)
+		return c.NoContent(http.StatusNoContent)
+	}
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+// How many items a list answers.
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// page is the part of a list that a caller asks for: newest first, from before an id.
+type page struct {
+	before uuid.UUID
+	limit  int
+}
+
+var cursorEncoding = base64.RawURLEncoding.Strict()
+
+// pageOf reads limit and cursor. Errors: validation_failed.
+func pageOf(c echo.Context) (page, error) {
+	asked := page{limit: defaultLimit}
+	limit, err := queryText(c, "limit", 10)
+	if err != nil {
+		return asked, err
+	}
+	if limit != "" {
+		if asked.limit, err = strconv.Atoi(limit); err != nil || strconv.Itoa(asked.limit) != limit {
+			return asked, fault.Invalid(fault.Field{Pointer: "/limit", Code: fault.FieldType})
+		}
+		if asked.limit < 1 || asked.limit > maxLimit {
+			return asked, fault.Invalid(fault.Field{Pointer: "/limit", Code: fault.FieldOutOfRange, Limit: maxLimit})
+		}
+	}
+	cursor, err := queryText(c, "cursor", 100)
+	if err != nil || cursor == "" {
+		return asked, err
+	}
+	raw, err := cursorEncoding.DecodeString(cursor)
+	if err == nil {
+		asked.before, err = uuid.FromBytes(raw)
+	}
+	if err != nil {
+		return asked, fault.Invalid(fault.Field{Pointer: "/cursor", Code: fault.FieldInvalid})
+	}
+	return asked, nil
+}
+
+// queryText reads a query parameter that may stand once. Errors: validation_failed.
+func queryText(c echo.Context, name string, longest int) (string, error) {
+	values := c.QueryParams()[name]
+	if len(values) == 0 {
+		return "", nil
+	}
+	text, pointer := values[0], "/"+name
+	switch {
+	case len(values) > 1:
+		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldDuplicate})
+	case !utf8.ValidString(text):
+		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldEncoding})
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldControlCharacter})
+	case utf8.RuneCountInString(text) > longest:
+		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: longest})
+	}
+	return text, nil
+}
+
+type pageBody[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// respondPage answers a list of which one more than asked for was read, to know whether it goes on.
+func respondPage[Row, Body any](c echo.Context, asked page, rows []Row, out func(Row) Body, id func(Row) uuid.UUID) error {
+	body := pageBody[Body]{Items: make([]Body, 0, len(rows))}
+	if len(rows) > asked.limit {
+		rows = rows[:asked.limit]
+		last := id(rows[len(rows)-1])
+		cursor := cursorEncoding.EncodeToString(last[:])
+		body.NextCursor = &cursor
+	}
+	for _, row := range rows {
+		body.Items = append(body.Items, out(row))
+	}
+	return respond(c, http.StatusOK, body)
+}
+
+// timestamp is a time as JSON has it: RFC 3339 in UTC, with milliseconds.
+type timestamp time.Time
+
+// MarshalText writes the time.
+func (t timestamp) MarshalText() ([]byte, error) {
+	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+}

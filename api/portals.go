@@ -1,0 +1,117 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+	"github.com/latchkey-auth/latchkey/pkg/password"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// publicCache lets browsers and proxies keep what is the same for everybody, for as long as a change may take anyway.
+const publicCache = "public, max-age=5"
+
+// faceBody is what a login page needs of a portal.
+type faceBody struct {
+	Slug         string          `json:"slug"`
+	Name         string          `json:"name"`
+	Registration string          `json:"registration"`
+	LoginMethods []portal.Method `json:"login_methods"`
+	Password     passwordRules   `json:"password"`
+	Locales      []string        `json:"locales"`
+	Sender       senderBody      `json:"sender"`
+	Support      supportBody     `json:"support"`
+}
+
+type passwordRules struct {
+	MinLength int `json:"min_length"`
+	MaxLength int `json:"max_length"`
+}
+
+type senderBody struct {
+	Name    string  `json:"name"`
+	Address *string `json:"address"`
+}
+
+func respondFace(c echo.Context, p *portal.Portal) error {
+	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
+	return respond(c, http.StatusOK, faceBody{
+		Slug: p.Slug, Name: p.Name, Registration: p.Registration, LoginMethods: p.LoginMethods,
+		Password: passwordRules{p.PasswordMinLength, password.MaxLength}, Locales: locale.Tags(),
+		Sender:  senderBody{p.SenderName(), p.Sender.Address},
+		Support: supportBody{p.Support.Email, p.Support.URL},
+	})
+}
+
+// findPortal answers GET /v1/portals?domain=….
+func (s *Server) findPortal(c echo.Context) error {
+	domain, err := queryText(c, "domain", 253)
+	if err != nil {
+		return err
+	}
+	if domain == "" {
+		return fault.Invalid(fault.Field{Pointer: "/domain", Code: fault.FieldRequired})
+	}
+	p, err := s.portals.EnabledByDomain(c.Request().Context(), domain)
+	if err != nil {
+		return err
+	}
+	return respondFace(c, p)
+}
+
+// showPortal answers GET /v1/portals/{portal}.
+func (s *Server) showPortal(c echo.Context) error { return respondFace(c, portalOf(c)) }
+
+type discoveryBody struct {
+	Issuer                string   `json:"issuer"`
+	JWKSURI               string   `json:"jwks_uri"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs    []string `json:"id_token_signing_alg_values_supported"`
+	TokenSigningAlgorithm []string `json:"access_token_signing_alg_values_supported"`
+}
+
+// discovery answers GET /v1/portals/{portal}/.well-known/openid-configuration: where a library that is told the
+// issuer finds the keys.
+func (s *Server) discovery(c echo.Context) error {
+	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
+	return respond(c, http.StatusOK, discoveryBody{
+		Issuer: s.tokens.Issuer(portalOf(c)), JWKSURI: s.publicURL + "/.well-known/jwks.json",
+		ResponseTypes: []string{}, SubjectTypes: []string{"public"},
+		IDTokenSigningAlgs: []string{"EdDSA"}, TokenSigningAlgorithm: []string{"EdDSA"},
+	})
+}
+
+type jwksBody struct {
+	Keys []jwk `json:"keys"`
+}
+
+// jwk is an Ed25519 public key (RFC 8037 §2).
+type jwk struct {
+	Kty string `json:"kty"`
+	Crv string `json:"crv"`
+	X   string `json:"x"`
+	Kid string `json:"kid"`
+	Use string `json:"use"`
+	Alg string `json:"alg"`
+}
+
+// jwks answers GET /.well-known/jwks.json.
+func (s *Server) jwks(c echo.Context) error {
+	keys, err := s.keys.Public(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	body := jwksBody{Keys: make([]jwk, 0, len(keys))}
+	for _, key := range keys {
+		body.Keys = append(body.Keys, jwk{
+			Kty: "OKP", Crv: "Ed25519", X: session.Base64URL(key.Public), Kid: key.ID, Use: "sig", Alg: "EdDSA",
+		})
+	}
+	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
+	return respond(c, http.StatusOK, body)
+}
