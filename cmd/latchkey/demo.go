@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+const (
+	demoPortal   = "demo"
+	demoPassword = "correct horse battery staple"
+)
+
+// demoAccounts are one account in every state; the address says which.
+var demoAccounts = []struct {
+	email, about string
+	changes      account.Changes
+}{
+	{"ready@example.com", "can log in", account.Changes{
+		Password: ptr(demoPassword), Confirmed: ptr(true), GivenName: ptr(ptr("Ada")), FamilyName: ptr(ptr("Ready")),
+		Entitlements: &[]string{"case-1"},
+	}},
+	{"admin@example.com", "can log in, and has the role admin", account.Changes{
+		Password: ptr(demoPassword), Confirmed: ptr(true), Roles: &[]string{account.AdminRole},
+	}},
+	{"unconfirmed@example.com", "has not confirmed the address", account.Changes{Password: ptr(demoPassword)}},
+	{"no-password@example.com", "has not set a password", account.Changes{Confirmed: ptr(true)}},
+	{"disabled@example.com", "is disabled", account.Changes{
+		Password: ptr(demoPassword), Confirmed: ptr(true), Disabled: ptr(true),
+	}},
+}
+
+func ptr[T any](value T) *T { return &value }
+
+// prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
+func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, to io.Writer) error {
+	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
+	p, err := server.Portals().Find(ctx, demoPortal)
+	if fault.CodeOf(err) == fault.OrganizationNotFound {
+		p, err = makeDemo(ctx, server)
+	}
+	if err != nil {
+		return explained(err)
+	}
+	base := s.PublicURL + "/v1/portals/" + p.Slug
+	fmt.Fprintf(to, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
+	for _, a := range demoAccounts {
+		fmt.Fprintf(to, "  %-26s %s\n", a.email, a.about)
+	}
+	fmt.Fprintf(to, `The operator key: %[2]s
+Try:
+  curl -s %[1]s/lookup -H 'Content-Type: application/json' -d '{"email":"ready@example.com"}'
+  curl -s %[1]s/login -H 'Content-Type: application/json' -d '{"email":"ready@example.com","password":"%[3]s"}'
+  curl -s %[4]s/v1/admin/portals/%[5]s/accounts -H 'Authorization: Bearer %[2]s'
+Read the API at %[4]s/docs
+`, base, s.OperatorKey, demoPassword, s.PublicURL, p.Slug)
+	return nil
+}
+
+func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
+	settings := portal.Defaults()
+	settings.Name = "Demo"
+	settings.Support.Email = ptr("support@example.com")
+	p, err := server.Portals().Create(ctx, demoPortal, settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range demoAccounts {
+		address, err := email.Parse(a.email)
+		if err != nil {
+			return nil, err
+		}
+		a.changes.Email = &address
+		if _, err := server.Accounts().Create(ctx, p, a.changes); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,98 @@
+// Command latchkey is the headless authentication API: `latchkey serve`, and what an operator does beside it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "latchkey:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to stop
+	}
+}
+
+// commands are the subcommands; configuration comes from the environment, or from flags.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Answer the API."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database up to this version."`
+	Portals portalsCommand `cmd:"" help:"List, make, show, enable and disable portals."`
+	Version versionCommand `cmd:"" help:"Tell the version."`
+}
+
+// output is where a subcommand writes: results to Out, the log to Log.
+type output struct{ Out, Log io.Writer }
+
+// errHelp ends a run whose arguments asked for help alone.
+var errHelp = errors.New("help was shown")
+
+// run runs one subcommand until it is done or ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var c commands
+	parser, err := kong.New(&c, kong.Name("latchkey"), kong.UsageOnError(), kong.Writers(stdout, stderr),
+		kong.Description("A headless authentication API for portals that tells people why they cannot log in."),
+		kong.Exit(func(int) { panic(errHelp) }))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if value := recover(); value != nil && value != errHelp { //nolint:errorlint // our own value
+			panic(value)
+		}
+	}()
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return parsed.Run(output{stdout, stderr})
+}
+
+// newLogger logs as configured.
+func newLogger(d config.Database, to io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: d.Level()}
+	if d.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}
+
+// databaseWait is how long a start waits for a database that does not answer yet.
+const databaseWait = 30 * time.Second
+
+// openDatabase opens the database and brings it up to this version, waiting for one that is still starting.
+func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*database.DB, error) {
+	db, err := database.Open(ctx, database.Options{URL: d.DatabaseURL, MaxConns: d.DatabaseMaxConns, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	for begun := time.Now(); ; {
+		if err = db.Migrate(ctx); err == nil {
+			return db, nil
+		}
+		if fault.CodeOf(err) != fault.Unavailable || time.Since(begun) > databaseWait || ctx.Err() != nil {
+			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
+		}
+		log.WarnContext(ctx, "the database does not answer yet", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}

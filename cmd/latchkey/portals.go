@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+type portalsCommand struct {
+	List    portalsList    `cmd:"" help:"List the portals."`
+	Create  portalsCreate  `cmd:"" help:"Make a portal."`
+	Show    portalsShow    `cmd:"" help:"Show a portal's settings as JSON."`
+	Enable  portalsEnable  `cmd:"" help:"Open a portal's doors."`
+	Disable portalsDisable `cmd:"" help:"Shut a portal's doors."`
+}
+
+type portalsList struct{ config.Database }
+
+// Run lists the portals, newest first.
+func (p *portalsList) Run(ctx context.Context, to output) error {
+	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+		table := tabwriter.NewWriter(to.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "SLUG\tNAME\tENABLED\tCREATED")
+		const batch = 200
+		for before := uuid.Nil; ; {
+			found, err := portals.List(ctx, before, batch)
+			if err != nil {
+				return err
+			}
+			for _, p := range found {
+				fmt.Fprintf(table, "%s\t%s\t%t\t%s\n", p.Slug, p.Name, p.Enabled, p.CreatedAt.Format(time.RFC3339))
+				before = p.ID
+			}
+			if len(found) < batch {
+				return table.Flush()
+			}
+		}
+	})
+}
+
+type portalsCreate struct {
+	config.Database
+	Slug string `arg:"" help:"The portal's name in addresses: lower-case letters, digits and dashes. It never changes."`
+	Name string `required:"" help:"The portal's name as people read it."`
+}
+
+// Run makes a portal with the default settings.
+func (p *portalsCreate) Run(ctx context.Context, to output) error {
+	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+		settings := portal.Defaults()
+		settings.Name = p.Name
+		made, err := portals.Create(ctx, p.Slug, settings)
+		if err != nil {
+			return explained(err)
+		}
+		_, err = fmt.Fprintln(to.Out, made.Slug)
+		return err
+	})
+}
+
+type portalsShow struct {
+	config.Database
+	Slug string `arg:"" help:"The portal."`
+}
+
+// Run shows a portal's settings.
+func (p *portalsShow) Run(ctx context.Context, to output) error {
+	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+		found, err := portals.Find(ctx, p.Slug)
+		if err != nil {
+			return explained(err)
+		}
+		encoder := json.NewEncoder(to.Out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(found.Settings)
+	})
+}
+
+type portalsEnable struct{ portalsShow }
+
+// Run opens a portal's doors.
+func (p *portalsEnable) Run(ctx context.Context, to output) error { return p.set(ctx, to, true) }
+
+type portalsDisable struct{ portalsShow }
+
+// Run shuts a portal's doors.
+func (p *portalsDisable) Run(ctx context.Context, to output) error { return p.set(ctx, to, false) }
+
+func (p *portalsShow) set(ctx context.Context, to output, enabled bool) error {
+	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+		_, err := portals.Update(ctx, p.Slug, func(settings *portal.Settings) error {
+			settings.Enabled = enabled
+			return nil
+		})
+		return explained(err)
+	})
+}
+
+// withPortals runs what an operator does with portals on the terminal.
+func withPortals(ctx context.Context, d config.Database, to output, do func(context.Context, *portal.Service) error) error {
+	db, err := openDatabase(ctx, d, newLogger(d, to.Log))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
+	return do(ctx, portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, time.Now), time.Now))
+}
