@@ -47,7 +47,7 @@ func (r *reader) operand(i, query int) (node, bool) {
 	if r.at(i).kind == param {
 		return node{}, true
 	}
-	if r.at(i).isName() && r.at(i+1).is(".") && r.at(i+2).names("portal_id") {
+	if r.at(i).isName() && r.at(i+1).is(".") && r.at(i+2).isPortalID() {
 		return node{query, r.at(i).text}, true
 	}
 	return node{}, false
@@ -115,9 +115,9 @@ type span struct{ start, end int }
 func (r *reader) isPortalID(s span) bool {
 	switch s.end - s.start {
 	case 1:
-		return r.at(s.start).names("portal_id")
+		return r.at(s.start).isPortalID()
 	case 3:
-		return r.at(s.start).isName() && r.at(s.start+1).is(".") && r.at(s.start+2).names("portal_id")
+		return r.at(s.start).isName() && r.at(s.start+1).is(".") && r.at(s.start+2).isPortalID()
 	}
 	return false
 }

@@ -92,7 +92,7 @@ func Err(err error) error {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &translated), errors.As(err, &conflict), errors.As(err, &other),
-		errors.Is(err, ErrNotFound), errors.Is(err, ErrForeignKey):
+		errors.Is(err, ErrNotFound), errors.Is(err, ErrForeignKey), errors.Is(err, ErrPortalNotBound):
 		return err
 	case errors.Is(err, sql.ErrNoRows), errors.Is(err, gorm.ErrRecordNotFound):
 		return fmt.Errorf("%w: %w", ErrNotFound, err)

@@ -113,10 +113,10 @@ func portalTables(d Dialect, migrations string) map[string]bool {
 // givesPortalID reports whether what follows a table's name, at i, defines a column portal_id.
 func (r *reader) givesPortalID(i int) bool {
 	if r.at(i).is("(") {
-		return slices.ContainsFunc(r.list(i), func(s span) bool { return r.at(s.start).names("portal_id") })
+		return slices.ContainsFunc(r.list(i), func(s span) bool { return r.at(s.start).isPortalID() })
 	}
 	for ; i < len(r.tokens) && !r.at(i).is(";"); i++ { // ALTER TABLE … ADD [COLUMN] [IF NOT EXISTS] portal_id
-		if r.at(i).names("portal_id") && slices.ContainsFunc([]string{"add", "column", "exists"}, r.at(i-1).is) {
+		if r.at(i).isPortalID() && slices.ContainsFunc([]string{"add", "column", "exists"}, r.at(i-1).is) {
 			return true
 		}
 	}

@@ -15,20 +15,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// eachBlank runs fn on a database without a schema.
-func eachBlank(t *testing.T, fn func(t *testing.T, url string)) {
-	t.Helper()
-	for _, d := range databasetest.Dialects() {
-		t.Run(string(d), func(t *testing.T) {
-			t.Parallel()
-			fn(t, databasetest.BlankURL(t, d))
-		})
-	}
-}
-
 func TestReadyOnceMigrated(t *testing.T) {
 	t.Parallel()
-	eachBlank(t, func(t *testing.T, url string) {
+	databasetest.EachBlank(t, func(t *testing.T, url string) {
 		ctx := context.Background()
 		db := databasetest.OpenURL(t, url)
 		requireUnavailable(t, db.Ready(ctx))
@@ -58,7 +47,7 @@ func TestMigrateIsFastWhenThereIsNothingToDo(t *testing.T) {
 // Eight instances start at once on an empty database, as in a cluster's first deployment.
 func TestEightProcessesMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	eachBlank(t, func(t *testing.T, url string) {
+	databasetest.EachBlank(t, func(t *testing.T, url string) {
 		var processes sync.WaitGroup
 		for range 8 {
 			processes.Go(func() {
@@ -76,7 +65,7 @@ func TestEightProcessesMigrateAtOnce(t *testing.T) {
 
 func TestEightPoolsMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	eachBlank(t, func(t *testing.T, url string) {
+	databasetest.EachBlank(t, func(t *testing.T, url string) {
 		var pools sync.WaitGroup
 		for range 8 {
 			pools.Go(func() {

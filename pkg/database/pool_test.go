@@ -54,10 +54,11 @@ func TestGuardSeesEveryStatement(t *testing.T) {
 		},
 		"Raw Rows": func(tx *gorm.DB) error {
 			rows, err := tx.Raw("SELECT id FROM accounts").Rows()
-			if err == nil {
-				err = rows.Close()
+			if err != nil {
+				return err
 			}
-			return err
+			defer func() { _ = rows.Close() }()
+			return rows.Err()
 		},
 		"Raw Scan": func(tx *gorm.DB) error { return tx.Raw("SELECT id FROM accounts").Scan(&[]string{}).Error },
 		"Take":     func(tx *gorm.DB) error { return tx.Where("id = ?", nobody).Take(&session{}).Error },

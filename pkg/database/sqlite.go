@@ -17,7 +17,7 @@ import (
 // openSQLite opens the file, making it if need be, with the one connection that gives the most writes.
 func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	// SQLite gives the files beside it (-wal, -shm) the permissions of this one.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}

@@ -22,8 +22,8 @@ const (
 // is reports whether the token is the keyword or symbol.
 func (t token) is(text string) bool { return (t.kind == word || t.kind == symbol) && t.text == text }
 
-// names reports whether the token is the name, quoted or not.
-func (t token) names(name string) bool { return t.isName() && t.text == name }
+// isPortalID reports whether the token is the name portal_id, quoted or not.
+func (t token) isPortalID() bool { return t.isName() && t.text == "portal_id" }
 
 func (t token) isName() bool { return t.kind == word || t.kind == quoted }
 

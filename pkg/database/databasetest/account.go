@@ -37,7 +37,7 @@ func (a *account) own(dir string) error {
 	if a == nil {
 		return nil
 	}
-	return errors.Join(os.Chown(dir, a.uid, a.gid), os.Chmod(dir, 0o755))
+	return errors.Join(os.Chown(dir, a.uid, a.gid), os.Chmod(dir, 0o755)) //nolint:gosec // its data is another directory
 }
 
 func (a *account) processAttributes() *syscall.SysProcAttr {

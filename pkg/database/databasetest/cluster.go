@@ -29,6 +29,7 @@ type Cluster struct {
 	listen  []string // the server's settings for where it listens
 	process *os.Process
 	exited  chan struct{}
+	frozen  *frozen // nil while it runs
 }
 
 // WithCluster runs fn as the parallel subtest "cluster" on a cluster of its own, if this machine can run Postgres.
@@ -104,7 +105,7 @@ func (c *Cluster) chooseAddress(via transport) error {
 		c.URL = "postgres:///postgres?" + query.Encode()
 		return nil
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,8 @@ func (c *Cluster) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(findPrograms(), "postgres"), args...)
+	program := filepath.Join(findPrograms(), "postgres")
+	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // this machine's own Postgres
 	cmd.Dir = c.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = c.as.processAttributes()
@@ -238,9 +240,8 @@ func (c *Cluster) remove() error {
 		return nil
 	}
 	if c.running() {
-		// Nobody needs its data any more, so it may go at once; a frozen one would not hear SIGQUIT.
-		c.thaw()
-		if err := c.process.Signal(syscall.SIGQUIT); err != nil {
+		// Nobody needs its data any more, so it may go at once.
+		if err := errors.Join(c.thaw(), c.process.Signal(syscall.SIGQUIT)); err != nil {
 			return err
 		}
 		<-c.exited

@@ -30,13 +30,24 @@ func Dialects() []database.Dialect {
 	return []database.Dialect{database.SQLite, database.Postgres}
 }
 
-// Each runs fn as the parallel subtests "sqlite" and "postgres", each on a database of its own.
+// Each runs fn as the parallel subtests "sqlite" and "postgres", each on a migrated database of its own.
 func Each(t *testing.T, fn func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	eachDialect(t, func(t *testing.T, d database.Dialect) { fn(t, Open(t, d)) })
+}
+
+// EachBlank is Each for tests that migrate: they get the URL of a database without a schema.
+func EachBlank(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	eachDialect(t, func(t *testing.T, d database.Dialect) { fn(t, BlankURL(t, d)) })
+}
+
+func eachDialect(t *testing.T, fn func(t *testing.T, d database.Dialect)) {
 	t.Helper()
 	for _, d := range Dialects() {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()
-			fn(t, Open(t, d))
+			fn(t, d)
 		})
 	}
 	if !postgresFound() {

@@ -15,11 +15,11 @@ func diesWithParent() *syscall.SysProcAttr {
 // tellGoCommand writes to the stderr of the go command that runs this test binary, as far as that can be done.
 func tellGoCommand(line string) {
 	parent := "/proc/" + strconv.Itoa(os.Getppid())
-	name, err := os.ReadFile(parent + "/comm")
+	name, err := os.ReadFile(parent + "/comm") //nolint:gosec // of our own parent
 	if err != nil || strings.TrimSpace(string(name)) != "go" {
 		return
 	}
-	stderr, err := os.OpenFile(parent+"/fd/2", os.O_WRONLY|os.O_APPEND, 0)
+	stderr, err := os.OpenFile(parent+"/fd/2", os.O_WRONLY|os.O_APPEND, 0) //nolint:gosec // of our own parent
 	if err != nil {
 		return
 	}

@@ -2,6 +2,7 @@ package databasetest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,8 +59,10 @@ func majorVersion(dir string) int {
 
 // initialize makes an empty cluster in dir. Its superuser is postgres, whom it believes without a password.
 func initialize(dir string, as *account) error {
-	cmd := exec.Command(filepath.Join(findPrograms(), "initdb"), "--pgdata", dir, "--username", "postgres",
-		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(findPrograms(), "initdb"), "--pgdata", dir, //nolint:gosec // this machine's
+		"--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	cmd.Dir = filepath.Dir(dir)
 	cmd.SysProcAttr = as.processAttributes()
 	runtime.LockOSThread() // the kernel would end initdb if this thread ended

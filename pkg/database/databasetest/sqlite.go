@@ -23,7 +23,7 @@ var sqliteTemplate = sync.OnceValues(func() (file []byte, err error) {
 	if err := migrate(context.Background(), "sqlite:"+path); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // made above
 })
 
 func sqliteURL(tb testing.TB, migrated bool) string {
