@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/account"
@@ -49,19 +50,21 @@ func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, to i
 	if err != nil {
 		return explained(err)
 	}
-	base := s.PublicURL + "/v1/portals/" + p.Slug
-	fmt.Fprintf(to, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
+	public := strings.TrimRight(s.PublicURL, "/")
+	var text strings.Builder
+	fmt.Fprintf(&text, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
 	for _, a := range demoAccounts {
-		fmt.Fprintf(to, "  %-26s %s\n", a.email, a.about)
+		fmt.Fprintf(&text, "  %-26s %s\n", a.email, a.about)
 	}
-	fmt.Fprintf(to, `The operator key: %[2]s
+	fmt.Fprintf(&text, `The operator key: %[2]s
 Try:
   curl -s %[1]s/lookup -H 'Content-Type: application/json' -d '{"email":"ready@example.com"}'
   curl -s %[1]s/login -H 'Content-Type: application/json' -d '{"email":"ready@example.com","password":"%[3]s"}'
   curl -s %[4]s/v1/admin/portals/%[5]s/accounts -H 'Authorization: Bearer %[2]s'
 Read the API at %[4]s/docs
-`, base, s.OperatorKey, demoPassword, s.PublicURL, p.Slug)
-	return nil
+`, public+"/v1/portals/"+p.Slug, s.OperatorKey, demoPassword, public, p.Slug)
+	_, err = io.WriteString(to, text.String())
+	return err
 }
 
 func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {

@@ -45,7 +45,7 @@ var errHelp = errors.New("help was shown")
 // run runs one subcommand until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var c commands
-	parser, err := kong.New(&c, kong.Name("latchkey"), kong.UsageOnError(), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&c, kong.Name("latchkey"), kong.Writers(stdout, stderr),
 		kong.Description("A headless authentication API for portals that tells people why they cannot log in."),
 		kong.Exit(func(int) { panic(errHelp) }))
 	if err != nil {
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}()
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (see latchkey --help)", err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return parsed.Run(output{stdout, stderr})
@@ -92,6 +92,7 @@ func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*da
 		log.WarnContext(ctx, "the database does not answer yet", "error", err)
 		select {
 		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
 		case <-time.After(time.Second):
 		}
 	}

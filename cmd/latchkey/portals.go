@@ -27,8 +27,8 @@ type portalsList struct{ config.Database }
 // Run lists the portals, newest first.
 func (p *portalsList) Run(ctx context.Context, to output) error {
 	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
-		table := tabwriter.NewWriter(to.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "SLUG\tNAME\tENABLED\tCREATED")
+		table := tabwriter.NewWriter(to.Out, 0, 0, 2, ' ', 0) // Flush tells what went wrong
+		_, _ = fmt.Fprintln(table, "SLUG\tNAME\tENABLED\tCREATED")
 		const batch = 200
 		for before := uuid.Nil; ; {
 			found, err := portals.List(ctx, before, batch)
@@ -36,7 +36,7 @@ func (p *portalsList) Run(ctx context.Context, to output) error {
 				return err
 			}
 			for _, p := range found {
-				fmt.Fprintf(table, "%s\t%s\t%t\t%s\n", p.Slug, p.Name, p.Enabled, p.CreatedAt.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%t\t%s\n", p.Slug, p.Name, p.Enabled, p.CreatedAt.Format(time.RFC3339))
 				before = p.ID
 			}
 			if len(found) < batch {
