@@ -71,6 +71,9 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 		k.password("/password", r.Password.Value)
 	}
 	if r.Phone.Set {
+		if isNew && r.Phone.Value == nil {
+			k.wrong("/phone", fault.FieldNull) // there is none to clear
+		}
 		number := k.phone("/phone", r.Phone.Value)
 		changes.Phone = &number
 	}
@@ -118,7 +121,7 @@ func (s *Server) listAccounts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q, err := queryText(c, "q", account.MaxSearchQuery)
+	q, _, err := queryText(c, "q", account.MaxSearchQuery)
 	if err != nil {
 		return err
 	}

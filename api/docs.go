@@ -3,11 +3,13 @@ package api
 import (
 	_ "embed"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui/v5/static"
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -31,11 +33,24 @@ var docsPage = v5emb.New("Latchkey", "/openapi.yaml", "/docs/")
 
 // docs answers GET /docs: a page to read the API and to try it.
 func (s *Server) docs(c echo.Context) error {
+	if name := c.Param("*"); name != "" && !isDocsFile(name) {
+		return fault.New(fault.NotFound)
+	}
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentSecurityPolicy, docsPolicy)
 	h.Set(echo.HeaderCacheControl, publicCache)
 	docsPage.ServeHTTP(c.Response(), c.Request())
 	return nil
+}
+
+// isDocsFile reports whether the page comes with a file of the name; most are embedded compressed.
+func isDocsFile(name string) bool {
+	for _, stored := range []string{name, name + ".gz"} {
+		if info, err := fs.Stat(static.FS, stored); err == nil && !info.IsDir() {
+			return true
+		}
+	}
+	return false
 }
 
 //go:embed problem.html

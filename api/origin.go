@@ -40,17 +40,32 @@ func (s *Server) allowOrigin(c echo.Context) {
 		h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
 		return
 	}
-	if c.Param("portal") == "" {
+	slug := slugInPath(c)
+	if slug == "" {
 		return
 	}
 	h.Add(echo.HeaderVary, echo.HeaderOrigin)
-	p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
+	p, err := s.portals.Find(c.Request().Context(), slug)
 	if err != nil || !fromOwnOrigin(c, p) {
 		return
 	}
 	h.Set(echo.HeaderAccessControlAllowOrigin, c.Request().Header.Get(echo.HeaderOrigin))
 	h.Set(echo.HeaderAccessControlAllowCredentials, "true")
 	h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
+}
+
+// slugInPath is the portal that a path names, also one that leads to no operation: Echo reads no parameters there.
+func slugInPath(c echo.Context) string {
+	if slug := c.Param("portal"); slug != "" {
+		return slug
+	}
+	path := strings.TrimPrefix(c.Request().URL.Path, "/v1")
+	rest, found := strings.CutPrefix(strings.TrimPrefix(path, "/admin"), "/portals/")
+	if !found {
+		return ""
+	}
+	slug, _, _ := strings.Cut(rest, "/")
+	return slug
 }
 
 // fromOwnOrigin reports whether the request says that it comes from a page of the portal.

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +33,11 @@ var cursorEncoding = base64.RawURLEncoding.Strict()
 // pageOf reads limit and cursor. Errors: validation_failed.
 func pageOf(c echo.Context) (page, error) {
 	asked := page{limit: defaultLimit}
-	limit, err := queryText(c, "limit", 10)
+	limit, given, err := queryText(c, "limit", 10)
 	if err != nil {
 		return asked, err
 	}
-	if limit != "" {
+	if given {
 		if asked.limit, err = strconv.Atoi(limit); err != nil || strconv.Itoa(asked.limit) != limit {
 			return asked, fault.Invalid(fault.Field{Pointer: "/limit", Code: fault.FieldType})
 		}
@@ -44,8 +45,8 @@ func pageOf(c echo.Context) (page, error) {
 			return asked, fault.Invalid(fault.Field{Pointer: "/limit", Code: fault.FieldOutOfRange, Limit: maxLimit})
 		}
 	}
-	cursor, err := queryText(c, "cursor", 100)
-	if err != nil || cursor == "" {
+	cursor, given, err := queryText(c, "cursor", 100)
+	if err != nil || !given {
 		return asked, err
 	}
 	raw, err := cursorEncoding.DecodeString(cursor)
@@ -59,23 +60,30 @@ func pageOf(c echo.Context) (page, error) {
 }
 
 // queryText reads a query parameter that may stand once. Errors: validation_failed.
-func queryText(c echo.Context, name string, longest int) (string, error) {
-	values := c.QueryParams()[name]
-	if len(values) == 0 {
-		return "", nil
+func queryText(c echo.Context, name string, longest int) (text string, given bool, err error) {
+	wrong := func(code fault.FieldCode, limit int) (string, bool, error) {
+		return "", true, fault.Invalid(fault.Field{Pointer: "/" + name, Code: code, Limit: limit})
 	}
-	text, pointer := values[0], "/"+name
+	query, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return wrong(fault.FieldEncoding, 0)
+	}
+	values := query[name]
+	if len(values) == 0 {
+		return "", false, nil
+	}
+	text = values[0]
 	switch {
 	case len(values) > 1:
-		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldDuplicate})
+		return wrong(fault.FieldDuplicate, 0)
 	case !utf8.ValidString(text):
-		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldEncoding})
+		return wrong(fault.FieldEncoding, 0)
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldControlCharacter})
+		return wrong(fault.FieldControlCharacter, 0)
 	case utf8.RuneCountInString(text) > longest:
-		return "", fault.Invalid(fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: longest})
+		return wrong(fault.FieldTooLong, longest)
 	}
-	return text, nil
+	return text, true, nil
 }
 
 type pageBody[T any] struct {

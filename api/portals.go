@@ -49,7 +49,7 @@ func respondFace(c echo.Context, p *portal.Portal) error {
 
 // findPortal answers GET /v1/portals?domain=….
 func (s *Server) findPortal(c echo.Context) error {
-	domain, err := queryText(c, "domain", 253)
+	domain, _, err := queryText(c, "domain", 253)
 	if err != nil {
 		return err
 	}
@@ -67,12 +67,11 @@ func (s *Server) findPortal(c echo.Context) error {
 func (s *Server) showPortal(c echo.Context) error { return respondFace(c, portalOf(c)) }
 
 type discoveryBody struct {
-	Issuer                string   `json:"issuer"`
-	JWKSURI               string   `json:"jwks_uri"`
-	ResponseTypes         []string `json:"response_types_supported"`
-	SubjectTypes          []string `json:"subject_types_supported"`
-	IDTokenSigningAlgs    []string `json:"id_token_signing_alg_values_supported"`
-	TokenSigningAlgorithm []string `json:"access_token_signing_alg_values_supported"`
+	Issuer             string   `json:"issuer"`
+	JWKSURI            string   `json:"jwks_uri"`
+	ResponseTypes      []string `json:"response_types_supported"`
+	SubjectTypes       []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs []string `json:"id_token_signing_alg_values_supported"`
 }
 
 // discovery answers GET /v1/portals/{portal}/.well-known/openid-configuration: where a library that is told the
@@ -82,7 +81,7 @@ func (s *Server) discovery(c echo.Context) error {
 	return respond(c, http.StatusOK, discoveryBody{
 		Issuer: s.tokens.Issuer(portalOf(c)), JWKSURI: s.publicURL + "/.well-known/jwks.json",
 		ResponseTypes: []string{}, SubjectTypes: []string{"public"},
-		IDTokenSigningAlgs: []string{"EdDSA"}, TokenSigningAlgorithm: []string{"EdDSA"},
+		IDTokenSigningAlgs: []string{"EdDSA"},
 	})
 }
 

@@ -105,8 +105,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 	h.Set("Content-Language", string(language))
 	h.Add(echo.HeaderVary, "Accept-Language")
 	h.Set(echo.HeaderCacheControl, "no-store")
-	if f.RetryAfter > 0 {
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	if f.RetryAfter > 0 || body.Status == http.StatusServiceUnavailable {
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
 	}
 	if body.Status == http.StatusUnauthorized {
 		h.Set(echo.HeaderWWWAuthenticate, challengeOf(f.Code))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -94,4 +95,19 @@ func (s *Server) admit(a access, next echo.HandlerFunc) echo.HandlerFunc {
 	default:
 		return next
 	}
+}
+
+// Routes lists the operations as openapi.yaml spells them: "GET /v1/portals/{portal}".
+func (s *Server) Routes() []string {
+	var list []string
+	for _, r := range s.routes() {
+		segments := strings.Split(r.path, "/")
+		for i, segment := range segments {
+			if name, ok := strings.CutPrefix(segment, ":"); ok {
+				segments[i] = "{" + name + "}"
+			}
+		}
+		list = append(list, r.method+" "+strings.Join(segments, "/"))
+	}
+	return list
 }
