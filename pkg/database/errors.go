@@ -197,5 +197,6 @@ func connectionLost(err error) bool {
 		}
 	}
 	var network *net.OpError
-	return errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err)
+	return err.Error() == "sql: database is closed" || // which database/sql keeps to itself
+		errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }

@@ -40,8 +40,9 @@ type sqliteConnector struct {
 	foreignKeys bool
 }
 
-// busyTimeout is how long a statement waits for another process's write lock; sqliteConnector.dsn repeats it.
-const busyTimeout = 10 * time.Second
+// busyTimeout is how long a statement waits for another process's write lock: less than the 5 s in which callers are told
+// that the database is away (contract). sqliteConnector.dsn repeats it.
+const busyTimeout = 4 * time.Second
 
 func (c sqliteConnector) dsn() string {
 	foreignKeys := 0

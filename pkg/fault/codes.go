@@ -33,6 +33,11 @@ const (
 	ResourceNotGranted   Code = "resource_not_granted"
 	PasswordRejected     Code = "password_rejected"
 	SessionInvalid       Code = "session_invalid"
+
+	AccountLocked            Code = "account_locked"
+	PasswordResetRequired    Code = "password_reset_required"
+	RefreshTokenReused       Code = "refresh_token_reused"
+	CurrentPasswordIncorrect Code = "current_password_incorrect"
 )
 
 // Problems of administration.
@@ -49,6 +54,7 @@ func All() []Code {
 		RateLimited, Internal, Overloaded, Unavailable,
 		EmailNotFound, IncorrectCredentials, AccountDisabled, EmailNotConfirmed, PasswordNotSet, ChannelUnavailable,
 		ResourceNotGranted, PasswordRejected, SessionInvalid,
+		AccountLocked, PasswordResetRequired, RefreshTokenReused, CurrentPasswordIncorrect,
 		EmailAlreadyRegistered, PhoneAlreadyRegistered,
 	}
 }

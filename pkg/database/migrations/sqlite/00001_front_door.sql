@@ -12,8 +12,7 @@ CREATE TABLE signing_keys (
     public_key    BLOB    NOT NULL,
     private_key   BLOB    NOT NULL, -- sealed under the secret key
     created_at    BIGINT  NOT NULL,
-    active_at     BIGINT  NOT NULL,
-    retired_at    BIGINT
+    active_at     BIGINT  NOT NULL
 );
 
 CREATE TABLE portals (
@@ -70,7 +69,7 @@ CREATE TABLE sessions (
     network        TEXT    NOT NULL,
     user_agent     TEXT    NOT NULL,
     created_at     BIGINT  NOT NULL,
-    rotated_at     BIGINT  NOT NULL,
+    rotated_at     BIGINT  NOT NULL, -- 0 before the first rotation
     expires_at     BIGINT  NOT NULL, -- the idle end: it moves with every refresh
     ends_at        BIGINT  NOT NULL, -- the absolute end
     ended_at       BIGINT,

@@ -1,0 +1,88 @@
+// Package lockout counts wrong passwords for each address, existing or not, and locks the password when they are too
+// many.
+package lockout
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Kind separates counts, so that one door's failures never shut another.
+type Kind string
+
+// The counts. A trusted device has one of its own, so that a stranger cannot lock the owner out.
+const (
+	Login           Kind = "login"
+	CurrentPassword Kind = "current_password"
+)
+
+// InARow is how many failures in a row, tries while locked apart, switch the password off until it is reset.
+const InARow = 100
+
+// doublingWithin is how soon after a lock the next one is twice as long (contract §3).
+const doublingWithin = 24 * time.Hour
+
+// State is where the count of an address stands. The zero State has seen no failure.
+type State struct {
+	failures    string // 13-digit Unix milliseconds, newest first
+	inARow      int64
+	lockedUntil int64 // Unix milliseconds
+}
+
+// entryWidth is the width of a time in the log: Unix milliseconds have 13 digits until the year 2286.
+const entryWidth = 13
+
+func entry(at time.Time) string {
+	text := strconv.FormatInt(at.UnixMilli(), 10)
+	for len(text) < entryWidth {
+		text = "0" + text
+	}
+	return text
+}
+
+// Locked tells until when the password is locked, if it is.
+func (s State) Locked(now time.Time) (until time.Time, locked bool) {
+	return time.UnixMilli(s.lockedUntil).UTC(), s.lockedUntil > now.UnixMilli()
+}
+
+// ResetRequired reports whether the password is off until it is reset.
+func (s State) ResetRequired() bool { return s.inARow >= InARow }
+
+// Clean reports whether a success would leave the state as it is.
+func (s State) Clean() bool { return s.failures == "" && s.inARow == 0 }
+
+// Failed is how many failures count towards the next lock; all of them while locked.
+func (s State) Failed(rules portal.Lockout, now time.Time) int {
+	if _, locked := s.Locked(now); locked {
+		return rules.Threshold
+	}
+	oldest, n := entry(now.Add(-rules.Window.Duration())), 0
+	for i := 0; i+entryWidth <= len(s.failures) && s.failures[i:i+entryWidth] >= oldest; i += entryWidth {
+		n++
+	}
+	return min(n, rules.Threshold)
+}
+
+// Remaining is how many more failures are heard before the password is locked or off.
+func (s State) Remaining(rules portal.Lockout, now time.Time) int {
+	if s.ResetRequired() {
+		return 0
+	}
+	return min(rules.Threshold-s.Failed(rules, now), int(InARow-s.inARow))
+}
+
+// Refusal is what a try is told while the state refuses it, whatever the password; nil when it does not.
+//
+// Errors: account_locked (locked_until), password_reset_required.
+func (s State) Refusal(now time.Time) error {
+	if until, locked := s.Locked(now); locked {
+		return fault.New(fault.AccountLocked).With("locked_until", until).After(until.Sub(now))
+	}
+	if s.ResetRequired() {
+		return fault.New(fault.PasswordResetRequired)
+	}
+	return nil
+}

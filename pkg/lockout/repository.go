@@ -1,0 +1,114 @@
+package lockout
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Repository keeps the counts. A subject is the keyed digest of an address.
+type Repository struct{ db *database.DB }
+
+// NewRepository keeps counts in db.
+func NewRepository(db *database.DB) *Repository { return &Repository{db} }
+
+// Columns are what Scanned reads, of the table by the alias l; a row that is not there (an outer join) reads as the
+// zero State.
+const Columns = `COALESCE(l.failures, ''), COALESCE(l.in_a_row, 0), COALESCE(l.locked_until, 0)`
+
+// Scanned is where a scan of Columns writes.
+func (s *State) Scanned() []any { return []any{&s.failures, &s.inARow, &s.lockedUntil} }
+
+// fail is one statement, so that of any number of failures at once exactly as many are counted as the threshold
+// allows, on any number of instances: a failure while locked, or after the hundredth in a row, changes nothing and is
+// marked as not counted. The nth newest entry of the log is compared as text, which its fixed width allows.
+const fail = `INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row, locked_at, locked_until, lock_length,
+		counted, updated_at)
+	VALUES (@portal, @kind, @subject, @first, 1, @first_at, @first_until, @first_length, TRUE, @now)
+	ON CONFLICT (portal_id, kind, subject) DO UPDATE SET
+		counted = ` + heard + `,
+		failures = CASE WHEN ` + trips + ` THEN '' WHEN ` + heard + ` THEN substr(@entry || lockouts.failures, 1, @width)
+			ELSE lockouts.failures END,
+		in_a_row = lockouts.in_a_row + CASE WHEN ` + heard + ` THEN 1 ELSE 0 END,
+		locked_at = CASE WHEN ` + trips + ` THEN @now ELSE lockouts.locked_at END,
+		locked_until = CASE WHEN ` + trips + ` THEN @now + ` + length + ` ELSE lockouts.locked_until END,
+		lock_length = CASE WHEN ` + trips + ` THEN ` + length + ` ELSE lockouts.lock_length END,
+		updated_at = @now
+	RETURNING counted, failures, in_a_row, locked_until`
+
+const (
+	heard  = `(lockouts.locked_until <= @now AND lockouts.in_a_row < @in_a_row)`
+	trips  = `(` + heard + ` AND (@threshold = 1 OR substr(lockouts.failures, @nth, 13) >= @oldest))`
+	length = `(CASE WHEN lockouts.locked_at <= @yesterday OR lockouts.lock_length * 2 < @duration THEN CAST(@duration AS BIGINT)
+		WHEN lockouts.lock_length * 2 > @max THEN CAST(@max AS BIGINT) ELSE lockouts.lock_length * 2 END)`
+)
+
+// Fail counts a failure, unless the lock came first: then counted is false and nothing has changed.
+func (r *Repository) Fail(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte, rules portal.Lockout,
+	now time.Time) (after State, counted bool, err error) {
+	at, duration := now.UnixMilli(), rules.Duration.Duration().Milliseconds()
+	args := map[string]any{
+		"portal": portalID, "kind": kind, "subject": subject, "now": at, "in_a_row": InARow,
+		"entry": entry(now), "width": rules.Threshold * entryWidth, "threshold": rules.Threshold,
+		"nth": (rules.Threshold-2)*entryWidth + 1, "oldest": entry(now.Add(-rules.Window.Duration())),
+		"duration": duration, "max": rules.MaxDuration.Duration().Milliseconds(),
+		"yesterday": now.Add(-doublingWithin).UnixMilli(),
+		"first":     entry(now), "first_at": 0, "first_until": 0, "first_length": 0,
+	}
+	if rules.Threshold == 1 {
+		args["first"], args["first_at"], args["first_until"], args["first_length"] = "", at, at+duration, duration
+	}
+	err = r.db.From(ctx).Raw(fail, args).Row().Scan(append([]any{&counted}, after.Scanned()...)...)
+	return after, counted, database.Err(err)
+}
+
+// Get reads the count of a subject.
+func (r *Repository) Get(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte) (State, error) {
+	var state State
+	err := r.db.From(ctx).Raw(`SELECT `+Columns+` FROM (SELECT 1 AS one) o
+		LEFT JOIN lockouts l ON l.portal_id = ? AND l.kind = ? AND l.subject = ?`, portalID, kind, subject).
+		Row().Scan(state.Scanned()...)
+	return state, database.Err(err)
+}
+
+// Succeed clears the count, unless the lock came first; the doubling of the next lock stays. In a transaction the
+// row is then locked: no failure is counted until it ends.
+func (r *Repository) Succeed(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte, now time.Time) (bool, error) {
+	cleared := r.db.From(ctx).Exec(`UPDATE lockouts SET failures = '', in_a_row = 0, updated_at = ?
+		WHERE portal_id = ? AND kind = ? AND subject = ? AND locked_until <= ? AND in_a_row < ?`,
+		now.UnixMilli(), portalID, kind, subject, now.UnixMilli(), InARow)
+	return cleared.RowsAffected == 1, database.Err(cleared.Error)
+}
+
+// Forget ends the lock and forgets count and doubling, as a reset and an administrator do.
+func (r *Repository) Forget(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte) error {
+	return database.Err(r.db.From(ctx).Exec(`DELETE FROM lockouts WHERE portal_id = ? AND kind = ? AND subject = ?`,
+		portalID, kind, subject).Error)
+}
+
+// LockedUntil tells which of the subjects are locked, and until when.
+func (r *Repository) LockedUntil(ctx context.Context, portalID uuid.UUID, kind Kind, subjects [][]byte, now time.Time) (map[string]time.Time, error) {
+	locked := make(map[string]time.Time)
+	if len(subjects) == 0 {
+		return locked, nil
+	}
+	rows, err := r.db.From(ctx).Raw(`SELECT subject, locked_until FROM lockouts
+		WHERE portal_id = ? AND kind = ? AND subject IN ? AND locked_until > ?`, portalID, kind, subjects, now.UnixMilli()).Rows()
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var subject []byte
+		var until int64
+		if err := rows.Scan(&subject, &until); err != nil {
+			return nil, database.Err(err)
+		}
+		locked[string(subject)] = time.UnixMilli(until).UTC()
+	}
+	return locked, database.Err(rows.Err())
+}
