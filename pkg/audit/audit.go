@@ -17,15 +17,23 @@ type Type string
 
 // What is recorded.
 const (
-	Login          Type = "login"
-	Logout         Type = "logout"
-	ProfileChanged Type = "profile.changed"
-	AccountCreated Type = "account.created"
-	AccountChanged Type = "account.changed"
-	AccountDeleted Type = "account.deleted"
-	PortalCreated  Type = "portal.created"
-	PortalChanged  Type = "portal.changed"
-	PortalDeleted  Type = "portal.deleted"
+	Login           Type = "login"
+	Logout          Type = "logout"
+	Refresh         Type = "session.refresh"
+	SessionEnded    Type = "session.ended"
+	SessionsEnded   Type = "sessions.ended"
+	OwnPassword     Type = "password.changed"
+	AccountUnlocked Type = "account.unlocked"
+	KeyRotated      Type = "signing_key.rotated"
+	APIKeyCreated   Type = "api_key.created"
+	APIKeyRevoked   Type = "api_key.revoked"
+	ProfileChanged  Type = "profile.changed"
+	AccountCreated  Type = "account.created"
+	AccountChanged  Type = "account.changed"
+	AccountDeleted  Type = "account.deleted"
+	PortalCreated   Type = "portal.created"
+	PortalChanged   Type = "portal.changed"
+	PortalDeleted   Type = "portal.deleted"
 )
 
 // Installation stands for the portal of events that belong to none: portals and keys themselves.

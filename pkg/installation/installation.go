@@ -14,11 +14,11 @@ import (
 
 // ErrKeyDoesNotFit means that the database was made under another secret key.
 var ErrKeyDoesNotFit = errors.New("LATCHKEY_SECRET_KEY does not fit this database: it was made under another key; " +
-	"start with that key, alone or behind the new one in the list")
+	"start with that key, alone or beside the new one in the list")
 
 const (
 	sealPurpose keyring.Purpose = "digest-key"
-	sealContext                 = "installation"
+	sealContext string          = "installation"
 )
 
 // Digests makes the keyed digests that stand in the database where an address would. Their key is random and of the
@@ -28,6 +28,11 @@ type Digests struct{ key []byte }
 // Subject is what an address, existing or not, is called in rows that must not hold it: 32 bytes.
 func (d *Digests) Subject(portalID uuid.UUID, canonical string) []byte {
 	return keyring.Digest(d.key, []byte("subject"), portalID[:], []byte(canonical))
+}
+
+// Account is what an account is called where counts of its own are kept: 32 bytes.
+func (d *Digests) Account(portalID, id uuid.UUID) []byte {
+	return keyring.Digest(d.key, []byte("account"), portalID[:], id[:])
 }
 
 // Open reads the installation's row, and makes it in a new database. A row sealed under an older key of the ring is
@@ -55,4 +60,11 @@ func Open(ctx context.Context, db *database.DB, ring *keyring.Ring) (*Digests, e
 		}
 	}
 	return &Digests{key}, nil
+}
+
+// Reset unties a database from its secret key: signing keys and whatever rests on the digests go, and every session
+// ends. The next Open ties it to another.
+func Reset(ctx context.Context, db *database.DB) error {
+	ctx = database.AcrossPortals(ctx, "a copied database starts anew under another secret key")
+	return db.InTx(ctx, func(ctx context.Context) error { return reset(ctx, db) })
 }

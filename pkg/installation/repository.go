@@ -30,3 +30,12 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 	return database.Err(db.From(ctx).Exec("UPDATE installation SET digest_key = ? WHERE id = 1 AND digest_key = ?",
 		sealed, was).Error)
 }
+
+func reset(ctx context.Context, db *database.DB) error {
+	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions"} {
+		if err := db.From(ctx).Exec("DELETE FROM " + table).Error; err != nil {
+			return database.Err(err)
+		}
+	}
+	return nil
+}

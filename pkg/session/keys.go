@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
@@ -24,6 +25,15 @@ const (
 	keysRetry = time.Second
 )
 
+// A key signs activation after it was made: by then every instance has read it, and verifiers that keep the published
+// keys for as long as they are told have too. It is published for publication after the next one took over: no access
+// token lives longer. It is replaced on its own at maxAge.
+const (
+	activation  = 20 * time.Second
+	publication = 25 * time.Hour
+	maxAge      = 90 * 24 * time.Hour
+)
+
 var errUnknownKid = errors.New("session: no such signing key")
 
 // Key is a signing key: random, its private half sealed under the secret key at rest.
@@ -32,39 +42,106 @@ type Key struct {
 	Public    ed25519.PublicKey
 	CreatedAt time.Time
 	ActiveAt  time.Time
-	RetiredAt *time.Time
 
 	private ed25519.PrivateKey
+	sealed  []byte
 }
 
 // Keys are the installation's signing keys, read again as other instances change them.
 type Keys struct {
-	db   *database.DB
-	ring *keyring.Ring
-	now  func() time.Time
+	db    *database.DB
+	ring  *keyring.Ring
+	audit *audit.Recorder
+	now   func() time.Time
 
 	current    atomic.Pointer[keySet]
 	refreshing atomic.Bool
 	reading    sync.Mutex
 }
 
+// keySet is what was read, in the order in which the keys become active.
 type keySet struct {
-	keys   []Key // oldest first
-	readAt time.Time
+	keys   []Key
+	readAt time.Time // by the real clock, whatever now says
 }
 
-// NewKeys reads signing keys from db when they are first wanted.
-func NewKeys(db *database.DB, ring *keyring.Ring, now func() time.Time) *Keys {
-	return &Keys{db: db, ring: ring, now: now}
+// NewKeys reads signing keys from db.
+func NewKeys(db *database.DB, ring *keyring.Ring, recorder *audit.Recorder, now func() time.Time) *Keys {
+	return &Keys{db: db, ring: ring, audit: recorder, now: now}
 }
 
-// Public lists the keys that tokens in circulation may be signed with, oldest first.
+// Prepare makes the first key where there is none, and brings keys under the secret key that is now the first.
+func (k *Keys) Prepare(ctx context.Context) error {
+	if _, _, err := k.add(ctx, k.now(), func(there []Key) bool { return len(there) == 0 }); err != nil {
+		return err
+	}
+	set, err := k.read(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return k.reseal(ctx, set.keys)
+}
+
+// Public lists the keys that tokens in circulation, or soon, may be signed with.
 func (k *Keys) Public(ctx context.Context) ([]Key, error) {
 	set, err := k.set(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return set.keys, nil
+	if time.Since(set.readAt) >= activation/2 { // an instance that slept: other instances may sign with a key it never read
+		if fresh, err := k.read(ctx, keysFresh); err == nil {
+			set = fresh
+		}
+	}
+	return set.published(k.now()), nil
+}
+
+// What a key does now: it waits for its time, signs, or is there for the tokens that it signed.
+const (
+	KeyPending = "pending"
+	KeyActive  = "active"
+	KeyRetired = "retired"
+)
+
+// KeyState is a key and what it does now.
+type KeyState struct {
+	Key
+	State string
+}
+
+// States lists the keys of Public with what each does now.
+func (k *Keys) States(ctx context.Context) ([]KeyState, error) {
+	keys, err := k.Public(ctx)
+	if err != nil {
+		return nil, err
+	}
+	states, now := make([]KeyState, len(keys)), k.now()
+	state := KeyPending
+	for i := len(keys) - 1; i >= 0; i-- {
+		if state == KeyPending && !keys[i].ActiveAt.After(now) {
+			state = KeyActive
+		} else if state == KeyActive {
+			state = KeyRetired
+		}
+		states[i] = KeyState{keys[i], state}
+	}
+	return states, nil
+}
+
+// Rotate makes a key that takes over on every instance at once, activation from now.
+func (k *Keys) Rotate(ctx context.Context) (Key, error) {
+	return k.rotate(ctx, func([]Key) bool { return true })
+}
+
+func (k *Keys) rotate(ctx context.Context, wanted func([]Key) bool) (Key, error) {
+	key, added, err := k.add(ctx, k.now().Add(activation), wanted)
+	if err != nil || !added {
+		return key, err
+	}
+	if _, err := k.read(ctx, 0); err != nil {
+		return key, err
+	}
+	return key, k.audit.Record(ctx, audit.Event{PortalID: audit.Installation, Type: audit.KeyRotated})
 }
 
 // signing is the newest active key.
@@ -88,20 +165,31 @@ func (k *Keys) verifying(ctx context.Context, kid string) (ed25519.PublicKey, er
 	if err != nil {
 		return nil, err
 	}
-	if public := set.find(kid); public != nil {
-		return public, nil
+	public := set.find(kid, k.now())
+	if public == nil {
+		if set, err = k.read(ctx, keysRetry); err != nil {
+			return nil, err
+		}
+		public = set.find(kid, k.now())
 	}
-	if set, err = k.read(ctx, keysRetry); err != nil {
-		return nil, err
+	if public == nil {
+		return nil, errUnknownKid
 	}
-	if public := set.find(kid); public != nil {
-		return public, nil
-	}
-	return nil, errUnknownKid
+	return public, nil
 }
 
-func (s *keySet) find(kid string) ed25519.PublicKey {
-	for _, key := range s.keys {
+// published leaves out the keys whose last tokens have expired: those before one that has been active for long.
+func (s *keySet) published(now time.Time) []Key {
+	for i := len(s.keys) - 1; i > 0; i-- {
+		if s.keys[i].ActiveAt.Before(now.Add(-publication)) {
+			return s.keys[i:]
+		}
+	}
+	return s.keys
+}
+
+func (s *keySet) find(kid string, now time.Time) ed25519.PublicKey {
+	for _, key := range s.published(now) {
 		if key.ID == kid {
 			return key.Public
 		}
@@ -116,18 +204,28 @@ func (k *Keys) set(ctx context.Context) (*keySet, error) {
 		return k.read(ctx, 0)
 	}
 	if time.Since(set.readAt) > keysFresh && k.refreshing.CompareAndSwap(false, true) {
-		go func() {
+		go func() { //nolint:gosec // a context of its own: that of the caller may hold a transaction
 			defer k.refreshing.Store(false)
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysFresh)
+			ctx, cancel := context.WithTimeout(context.Background(), keysFresh)
 			defer cancel()
-			// The keys at hand stay good when this fails.
-			_, _ = k.read(ctx, 0)
+			k.renew(ctx)
 		}()
 	}
 	return set, nil
 }
 
-// read reads the keys unless somebody else just did, less than age ago; where there are none it makes one.
+// renew reads the keys, and replaces the newest once it is old. The keys at hand stay good when either fails.
+func (k *Keys) renew(ctx context.Context) {
+	old := func(there []Key) bool {
+		return len(there) > 0 && there[len(there)-1].CreatedAt.Before(k.now().Add(-maxAge))
+	}
+	set, err := k.read(ctx, 0)
+	if err == nil && old(set.keys) {
+		_, _ = k.rotate(ctx, old)
+	}
+}
+
+// read reads the keys unless somebody else did less than age ago.
 func (k *Keys) read(ctx context.Context, age time.Duration) (*keySet, error) {
 	k.reading.Lock()
 	defer k.reading.Unlock()
@@ -136,11 +234,6 @@ func (k *Keys) read(ctx context.Context, age time.Duration) (*keySet, error) {
 	}
 	readAt := time.Now()
 	keys, err := k.all(ctx)
-	if err == nil && len(keys) == 0 {
-		if err = k.makeFirst(ctx); err == nil {
-			keys, err = k.all(ctx)
-		}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,17 +243,17 @@ func (k *Keys) read(ctx context.Context, age time.Duration) (*keySet, error) {
 }
 
 // generate makes a key and seals its private half.
-func (k *Keys) generate(activeAt time.Time) (Key, []byte, error) {
+func (k *Keys) generate(activeAt time.Time) (Key, error) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		return Key{}, nil, fmt.Errorf("signing key: %w", err)
+		return Key{}, fmt.Errorf("signing key: %w", err)
 	}
 	id := thumbprint(public)
 	sealed, err := k.ring.Seal(signingPurpose, private.Seed(), id)
 	if err != nil {
-		return Key{}, nil, err
+		return Key{}, err
 	}
-	return Key{ID: id, Public: public, CreatedAt: k.now(), ActiveAt: activeAt, private: private}, sealed, nil
+	return Key{ID: id, Public: public, CreatedAt: k.now(), ActiveAt: activeAt, private: private, sealed: sealed}, nil
 }
 
 // thumbprint is the JWK thumbprint of an Ed25519 key (RFC 7638, RFC 8037 §2).

@@ -2,14 +2,15 @@ package session
 
 import (
 	"context"
-	"crypto/ed25519"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
 )
 
 // Repository keeps session rows.
@@ -18,74 +19,145 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps sessions in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// insert adds a session if the account still is what the password was found right for: the same stamp, not disabled.
-// It reports whether it was.
-func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, subject Subject, s *Session, deviceName *string) (bool, error) {
-	caller := audit.CallerOf(ctx)
+// insert adds a session if the account still is what the person proved to be: the same stamp, not disabled, and the
+// password of guarded (an address's digest; nil for doors that a lock does not shut) not locked. It reports whether it
+// was.
+func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, a *account.Account, s *Session, guarded []byte) (bool, error) {
+	at := s.CreatedAt.UnixMilli()
 	inserted := r.db.From(ctx).Exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, security_stamp,
 			transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
-		SELECT a.portal_id, ?, a.id, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, ?, ?, ?
-		FROM accounts a WHERE a.portal_id = ? AND a.id = ? AND a.security_stamp = ? AND a.disabled_at IS NULL`,
-		s.ID, s.Generation, s.KeyID, s.Transport, deviceName, caller.Network, caller.UserAgent,
-		s.CreatedAt.UnixMilli(), s.CreatedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.EndsAt.UnixMilli(),
-		portalID, subject.AccountID, subject.SecurityStamp)
-	return inserted.RowsAffected == 1, database.Err(inserted.Error)
+		SELECT a.portal_id, ?, a.id, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, 0, ?, ?
+		FROM accounts a WHERE a.portal_id = ? AND a.id = ? AND a.security_stamp = ? AND a.disabled_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM lockouts l WHERE l.portal_id = a.portal_id AND l.kind = ? AND l.subject = ?
+				AND (l.locked_until > ? OR l.in_a_row >= ?))`,
+		s.ID, s.Generation, s.KeyID, s.Transport, s.DeviceName, s.Network, s.UserAgent, at, s.ExpiresAt.UnixMilli(),
+		s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, lockout.Login, guarded, at, lockout.InARow)
+	err := database.Err(inserted.Error)
+	if errors.Is(err, database.ErrForeignKey) {
+		return false, nil // the account was deleted while the row was written
+	}
+	return inserted.RowsAffected == 1 && err == nil, err
+}
+
+// reusedError means that a token of an older generation came back: it was stolen, or its thief's was. The account's
+// session has ended.
+type reusedError struct{ account uuid.UUID }
+
+func (reusedError) Error() string { return "session: refresh token reused" }
+
+// errOwnerless means that the session's stamp is not the account's, as far as the statement saw.
+var errOwnerless = errors.New("session: not of the account as it is")
+
+// refresh is one statement: rotation, grace, theft and both ends, with nothing around it that could roll back.
+//
+//   - The current generation goes up by one, though not twice within the grace: until then it stays.
+//   - The generation before it is forgiven within the grace, and gets the current one too.
+//   - Any older one, or that one later, ends the session.
+//   - One that the database has not reached (a restored backup) finds no row, nor does one of a session that has ended.
+const refresh = `UPDATE sessions SET
+		ended_at = CASE WHEN ` + stolen + ` THEN CAST(@now AS BIGINT) END,
+		generation = CASE WHEN ` + rotates + ` THEN generation + 1 ELSE generation END,
+		key_id = CASE WHEN ` + rotates + ` THEN CAST(@key AS BIGINT) ELSE key_id END,
+		rotated_at = CASE WHEN ` + rotates + ` THEN CAST(@now AS BIGINT) ELSE rotated_at END,
+		expires_at = CASE WHEN ` + rotates + ` THEN CAST(@expires AS BIGINT) ELSE expires_at END
+	WHERE portal_id = @portal AND id = @id AND ended_at IS NULL AND expires_at > @now AND ends_at > @now
+		AND generation >= @generation
+	RETURNING account_id, generation, key_id, transport, expires_at, ends_at, ended_at, `
+
+const (
+	stolen  = `(generation > @generation + 1 OR (generation > @generation AND rotated_at + @grace <= @now))`
+	rotates = `(generation = @generation AND rotated_at + @grace <= @now)`
+	// itsAccount is the account, if the session's stamp still is the account's. The table has no alias here: SQLite takes
+	// none where RETURNING holds a subquery.
+	itsAccount = ` FROM accounts a WHERE a.portal_id = sessions.portal_id AND a.id = sessions.account_id
+		AND a.security_stamp = sessions.security_stamp AND a.disabled_at IS NULL`
+)
+
+// refresh brings a session forward from a generation. Errors: database.ErrNotFound when it has ended; errOwnerless
+// when the account has changed since it began; reusedError when it ends here.
+func (r *Repository) refresh(ctx context.Context, portalID, id uuid.UUID, generation int64, key keyring.ID,
+	expires time.Time, grace time.Duration, now time.Time) (*Session, *account.Account, error) {
+	s := &Session{ID: id}
+	var (
+		owner           uuid.UUID
+		packed          []byte
+		expiresAt, ends int64
+		ended           *int64
+	)
+	err := r.db.From(ctx).Raw(refresh+`(SELECT `+account.Packed(r.db.Dialect())+itsAccount+`)`, map[string]any{
+		"portal": portalID, "id": id, "generation": generation, "key": key, "now": now.UnixMilli(),
+		"expires": expires.UnixMilli(), "grace": grace.Milliseconds(),
+	}).Row().Scan(&owner, &s.Generation, &s.KeyID, &s.Transport, &expiresAt, &ends, &ended, &packed)
+	switch {
+	case err != nil:
+		return nil, nil, database.Err(err)
+	case ended != nil:
+		return nil, nil, reusedError{owner}
+	case packed == nil:
+		return nil, nil, errOwnerless
+	}
+	s.ExpiresAt, s.EndsAt = *database.Time(&expiresAt), *database.Time(&ends)
+	a, err := account.ScanPacked(packed)
+	return s, a, err
 }
 
 // end ends a living session and tells whose it was. Errors: database.ErrNotFound.
-func (r *Repository) end(ctx context.Context, portalID, id uuid.UUID, now time.Time) (account uuid.UUID, err error) {
+func (r *Repository) end(ctx context.Context, portalID, id uuid.UUID, now time.Time) (owner uuid.UUID, err error) {
 	err = r.db.From(ctx).Raw(`UPDATE sessions SET ended_at = ? WHERE portal_id = ? AND id = ? AND ended_at IS NULL
-		RETURNING account_id`, now.UnixMilli(), portalID, id).Row().Scan(&account)
-	return account, database.Err(err)
+		RETURNING account_id`, now.UnixMilli(), portalID, id).Row().Scan(&owner)
+	return owner, database.Err(err)
 }
 
-// all reads the signing keys, oldest first.
-func (k *Keys) all(ctx context.Context) ([]Key, error) {
-	rows, err := k.db.From(ctx).Raw(`SELECT id, public_key, private_key, created_at, active_at, retired_at FROM signing_keys
-		ORDER BY active_at, id`).Rows()
+// endOf ends a living session of an account. Errors: database.ErrNotFound.
+func (r *Repository) endOf(ctx context.Context, portalID, accountID, id uuid.UUID, now time.Time) error {
+	ended := r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
+		WHERE portal_id = ? AND id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, id, accountID)
+	if ended.Error == nil && ended.RowsAffected == 0 {
+		return database.ErrNotFound
+	}
+	return database.Err(ended.Error)
+}
+
+// endAll ends every living session of an account.
+func (r *Repository) endAll(ctx context.Context, portalID, accountID uuid.UUID, now time.Time) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
+		WHERE portal_id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, accountID).Error)
+}
+
+// keep gives one session the account's new stamp, so that it alone outlives a change of the password made in it.
+func (r *Repository) keep(ctx context.Context, portalID, id, stamp uuid.UUID) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE sessions SET security_stamp = ? WHERE portal_id = ? AND id = ?`,
+		stamp, portalID, id).Error)
+}
+
+// living lists an account's living sessions, newest first, from before the id.
+func (r *Repository) living(ctx context.Context, portalID uuid.UUID, a *account.Account, now time.Time, before uuid.UUID, limit int) ([]*Session, error) {
+	query := `SELECT id, transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at
+		FROM sessions WHERE portal_id = ? AND account_id = ? AND security_stamp = ? AND ended_at IS NULL
+			AND expires_at > ? AND ends_at > ?`
+	args := []any{portalID, a.ID, a.SecurityStamp, now.UnixMilli(), now.UnixMilli()}
+	if before != uuid.Nil {
+		query, args = query+` AND id < ?`, append(args, before)
+	}
+	rows, err := r.db.From(ctx).Raw(query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...).Rows()
 	if err != nil {
 		return nil, database.Err(err)
 	}
 	defer func() { _ = rows.Close() }()
-	var keys []Key
+	var sessions []*Session
 	for rows.Next() {
 		var (
-			key             Key
-			public, sealed  []byte
-			created, active int64
-			retired         *int64
+			s                               Session
+			created, rotated, expires, ends int64
 		)
-		if err := rows.Scan(&key.ID, &public, &sealed, &created, &active, &retired); err != nil {
+		if err := rows.Scan(&s.ID, &s.Transport, &s.DeviceName, &s.Network, &s.UserAgent, &created, &rotated, &expires, &ends); err != nil {
 			return nil, database.Err(err)
 		}
-		seed, err := k.ring.Open(signingPurpose, sealed, key.ID)
-		if err != nil {
-			return nil, fmt.Errorf("signing key %s: %w", key.ID, err)
+		s.CreatedAt, s.ExpiresAt, s.EndsAt = *database.Time(&created), *database.Time(&expires), *database.Time(&ends)
+		if rotated != 0 {
+			s.RotatedAt = database.Time(&rotated)
 		}
-		key.Public, key.private = public, ed25519.NewKeyFromSeed(seed)
-		key.CreatedAt, key.ActiveAt = time.UnixMilli(created).UTC(), time.UnixMilli(active).UTC()
-		key.RetiredAt = database.Time(retired)
-		keys = append(keys, key)
+		sessions = append(sessions, &s)
 	}
-	return keys, database.Err(rows.Err())
-}
-
-// makeFirst makes a signing key if there still is none. The installation's row is the lock, so that instances that
-// start together make one.
-func (k *Keys) makeFirst(ctx context.Context) error {
-	return k.db.InTx(ctx, func(ctx context.Context) error {
-		if err := k.db.From(ctx).Exec("UPDATE installation SET id = 1 WHERE id = 1").Error; err != nil {
-			return database.Err(err)
-		}
-		var there int
-		if err := k.db.From(ctx).Raw("SELECT COUNT(*) FROM signing_keys").Row().Scan(&there); err != nil || there > 0 {
-			return database.Err(err)
-		}
-		key, sealed, err := k.generate(k.now())
-		if err != nil {
-			return err
-		}
-		return database.Err(k.db.From(ctx).Exec(`INSERT INTO signing_keys (id, public_key, private_key, created_at, active_at)
-			VALUES (?, ?, ?, ?, ?)`, key.ID, []byte(key.Public), sealed, key.CreatedAt.UnixMilli(), key.ActiveAt.UnixMilli()).Error)
-	})
+	return sessions, database.Err(rows.Err())
 }

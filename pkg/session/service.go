@@ -7,16 +7,18 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// ErrSubjectChanged means that the account changed, or was disabled, while its password was being checked.
-var ErrSubjectChanged = errors.New("session: the account changed meanwhile")
+// ErrChanged means that the account changed, was disabled or locked while its password was being checked.
+var ErrChanged = errors.New("session: the account changed meanwhile")
 
-// Service starts and ends sessions.
+// Service starts, refreshes and ends sessions.
 type Service struct {
 	repo   *Repository
 	ring   *keyring.Ring
@@ -30,27 +32,37 @@ func NewService(repo *Repository, ring *keyring.Ring, tokens *AccessTokens, reco
 	return &Service{repo, ring, tokens, recorder, now}
 }
 
+// Begin says how a session is to begin.
+type Begin struct {
+	Transport  string
+	DeviceName *string
+	// Guarded is the digest of the address whose lock shuts this door; nil for doors that a lock does not shut.
+	Guarded []byte
+}
+
 // Start begins a session for an account that proved itself. What was proved is checked once more as the row is
 // written, so a session never outlives the password it came from.
 //
-// Errors: ErrSubjectChanged.
-func (s *Service) Start(ctx context.Context, p *portal.Portal, subject Subject, transport string, deviceName *string) (Granted, error) {
+// Errors: ErrChanged.
+func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Account, how Begin) (Granted, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Granted{}, err
 	}
-	now := s.now().UTC().Truncate(time.Millisecond)
+	now, caller := s.clock(), audit.CallerOf(ctx)
 	begun := &Session{
-		ID: id, Generation: 1, KeyID: s.ring.Primary(), Transport: transport, CreatedAt: now,
+		ID: id, Generation: 1, KeyID: s.ring.Primary(), Transport: how.Transport, DeviceName: how.DeviceName,
+		Network: caller.Network, UserAgent: caller.UserAgent, CreatedAt: now,
 		ExpiresAt: now.Add(p.RefreshTokenTTL.Duration()), EndsAt: now.Add(p.SessionMaxAge.Duration()),
 	}
-	granted, err := s.grant(ctx, p, begun, subject, now)
+	a.LastLoginAt = &now
+	granted, err := s.grant(ctx, p, begun, a, now)
 	if err != nil {
 		return Granted{}, err
 	}
-	inserted, err := s.repo.insert(ctx, p.ID, subject, begun, deviceName)
+	inserted, err := s.repo.insert(ctx, p.ID, a, begun, how.Guarded)
 	if err == nil && !inserted {
-		err = ErrSubjectChanged
+		err = ErrChanged
 	}
 	if err != nil {
 		return Granted{}, err
@@ -59,8 +71,8 @@ func (s *Service) Start(ctx context.Context, p *portal.Portal, subject Subject, 
 }
 
 // grant makes the tokens of a session.
-func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, subject Subject, now time.Time) (Granted, error) {
-	access, err := s.tokens.sign(ctx, p, of.ID, subject)
+func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, a *account.Account, now time.Time) (Granted, error) {
+	access, err := s.tokens.sign(ctx, p, of.ID, a)
 	if err != nil {
 		return Granted{}, err
 	}
@@ -68,14 +80,55 @@ func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, subj
 	if err != nil {
 		return Granted{}, err
 	}
-	end := of.ExpiresAt
-	if of.EndsAt.Before(end) {
-		end = of.EndsAt
-	}
 	return Granted{
-		SessionID: of.ID, At: now, AccessToken: access, ExpiresIn: p.AccessTokenTTL.Duration(),
-		RefreshToken: refresh, RefreshExpiresIn: end.Sub(now),
+		Account: a, Transport: of.Transport, AccessToken: access, ExpiresIn: p.AccessTokenTTL.Duration(),
+		RefreshToken: refresh, RefreshExpiresIn: of.End().Sub(now),
 	}, nil
+}
+
+// Refresh gives a session's next tokens.
+//
+// Errors: session_invalid; refresh_token_reused when the token is an old one: the whole session has ended then.
+func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (Granted, error) {
+	id, generation, err := readRefreshToken(s.ring, p.ID, token)
+	if errors.Is(err, keyring.ErrForged) {
+		return Granted{}, fault.New(fault.SessionInvalid)
+	}
+	if err != nil {
+		return Granted{}, err
+	}
+	now := s.clock()
+	refresh := func() (*Session, *account.Account, error) {
+		return s.repo.refresh(ctx, p.ID, id, generation, s.ring.Primary(), now.Add(p.RefreshTokenTTL.Duration()),
+			p.RefreshGrace.Duration(), now)
+	}
+	of, a, err := refresh()
+	if errors.Is(err, errOwnerless) {
+		// Where the password is being changed in this session, Postgres shows the session as it is once that has
+		// committed, but the account as it was before. A second look sees both; the grace forgives it.
+		of, a, err = refresh()
+	}
+	var reused reusedError
+	switch {
+	case errors.Is(err, database.ErrNotFound), errors.Is(err, errOwnerless):
+		return Granted{}, fault.New(fault.SessionInvalid)
+	case errors.As(err, &reused):
+		return Granted{}, s.stolen(ctx, p, reused.account)
+	case err != nil:
+		return Granted{}, err
+	}
+	return s.grant(ctx, p, of, a, now)
+}
+
+// stolen records that a session has ended because an old token of it came back, though the caller hangs up.
+func (s *Service) stolen(ctx context.Context, p *portal.Portal, owner uuid.UUID) error {
+	ctx, cancel := database.Detached(ctx)
+	defer cancel()
+	why := fault.New(fault.RefreshTokenReused)
+	if err := s.record(ctx, p, audit.Refresh, uuid.NullUUID{UUID: owner, Valid: true}, why); err != nil {
+		why.Cause = err // for the log: what the caller is told has happened all the same
+	}
+	return why
 }
 
 // LogOut ends the session of a refresh token, whichever generation it is of. A token that names no living session
@@ -88,14 +141,49 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 	if err != nil {
 		return err
 	}
-	account, err := s.repo.end(ctx, p.ID, id, s.now())
+	owner, err := s.repo.end(ctx, p.ID, id, s.now())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return s.audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: audit.Logout, AccountID: uuid.NullUUID{UUID: account, Valid: true},
-	})
+	return s.record(ctx, p, audit.Logout, uuid.NullUUID{UUID: owner, Valid: true}, nil)
 }
+
+// List gives an account's living sessions, newest first, from before the id.
+func (s *Service) List(ctx context.Context, p *portal.Portal, a *account.Account, before uuid.UUID, limit int) ([]*Session, error) {
+	return s.repo.living(ctx, p.ID, a, s.now(), before, limit)
+}
+
+// End ends one session of an account. Errors: not_found.
+func (s *Service) End(ctx context.Context, p *portal.Portal, accountID, id uuid.UUID) error {
+	err := s.repo.endOf(ctx, p.ID, accountID, id, s.now())
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.NotFound)
+	}
+	if err != nil {
+		return err
+	}
+	return s.record(ctx, p, audit.SessionEnded, uuid.NullUUID{UUID: accountID, Valid: true}, nil)
+}
+
+// EndAll ends every session of an account.
+func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID uuid.UUID) error {
+	if err := s.repo.endAll(ctx, p.ID, accountID, s.now()); err != nil {
+		return err
+	}
+	return s.record(ctx, p, audit.SessionsEnded, uuid.NullUUID{UUID: accountID, Valid: true}, nil)
+}
+
+// Keep lets one session outlive the account's new stamp.
+func (s *Service) Keep(ctx context.Context, p *portal.Portal, id, stamp uuid.UUID) error {
+	return s.repo.keep(ctx, p.ID, id, stamp)
+}
+
+func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, of uuid.NullUUID, why error) error {
+	return s.audit.Record(ctx, audit.Event{PortalID: p.ID, Type: what, AccountID: of, Err: why})
+}
+
+// clock is the time as the tables keep it, in milliseconds.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

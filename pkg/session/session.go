@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -17,17 +18,29 @@ type Session struct {
 	Generation int64      // of the refresh token; it goes up by one at each rotation
 	KeyID      keyring.ID // the key that the current refresh token is derived under
 	Transport  string
+	DeviceName *string
+	Network    string
+	UserAgent  string
 	CreatedAt  time.Time
+	RotatedAt  *time.Time
 	ExpiresAt  time.Time // the idle end
 	EndsAt     time.Time // the absolute end
 }
 
-// Subject is the account that a session is for, as it was when its password or secret was found right.
-type Subject struct {
-	AccountID     uuid.UUID
-	SecurityStamp uuid.UUID
-	Roles         []string
-	Entitlements  []string
+// End is when the session ends unless it is refreshed, or whatever happens.
+func (s *Session) End() time.Time {
+	if s.EndsAt.Before(s.ExpiresAt) {
+		return s.EndsAt
+	}
+	return s.ExpiresAt
+}
+
+// LastUsedAt is when the session was last refreshed, or began.
+func (s *Session) LastUsedAt() time.Time {
+	if s.RotatedAt != nil {
+		return *s.RotatedAt
+	}
+	return s.CreatedAt
 }
 
 // Transports of a refresh token.
@@ -38,8 +51,8 @@ const (
 
 // Granted is what a person who signed in takes away.
 type Granted struct {
-	SessionID        uuid.UUID
-	At               time.Time
+	Account          *account.Account
+	Transport        string
 	AccessToken      string
 	ExpiresIn        time.Duration
 	RefreshToken     string
@@ -52,7 +65,7 @@ const refreshPurpose keyring.Purpose = "refresh-token"
 const refreshSize = 16 + 8
 
 func refreshToken(ring *keyring.Ring, portalID uuid.UUID, s *Session) (string, error) {
-	payload := binary.BigEndian.AppendUint64(s.ID[:], uint64(s.Generation)) //nolint:gosec // generations are positive
+	payload := binary.BigEndian.AppendUint64(s.ID[:], uint64(s.Generation))
 	return ring.Token(s.KeyID, refreshPurpose, portalID[:], payload)
 }
 
@@ -63,5 +76,5 @@ func readRefreshToken(ring *keyring.Ring, portalID uuid.UUID, token string) (id 
 		return uuid.Nil, 0, err
 	}
 	copy(id[:], payload)
-	return id, int64(binary.BigEndian.Uint64(payload[16:])), nil //nolint:gosec // generations are positive
+	return id, int64(binary.BigEndian.Uint64(payload[16:])), nil
 }
