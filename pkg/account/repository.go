@@ -19,62 +19,101 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps accounts in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// columns are what scan reads, of the table by the alias a. The last login is the newest session's beginning: the
+// Columns are what Scan reads, of the table by the alias a. The last login is the newest session's beginning: the
 // sweeper leaves each account its newest.
-const columns = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, a.roles, a.entitlements, a.metadata,
-	a.password_hash, a.security_stamp, a.confirmed_at, a.disabled_at, a.opted_out, a.created_at, a.updated_at,
+const Columns = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, CAST(a.roles AS TEXT),
+	CAST(a.entitlements AS TEXT), CAST(a.metadata AS TEXT), a.password_hash, a.security_stamp, a.confirmed_at,
+	a.disabled_at, CAST(a.opted_out AS INTEGER), a.created_at, a.updated_at,
 	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id)`
 
-type scanner interface{ Scan(...any) error }
+// Packed is Columns as one JSON array, for a RETURNING that may hold a subquery but no join. ScanPacked reads it.
+func Packed(d database.Dialect) string {
+	if d == database.Postgres {
+		return "json_build_array(" + Columns + ")"
+	}
+	return "json_array(" + Columns + ")"
+}
 
-func scan(row scanner) (*Account, error) {
+// Row is what Scan reads from: a *sql.Row, or *sql.Rows.
+type Row interface{ Scan(...any) error }
+
+// packedRow is a row that came as a JSON array.
+type packedRow []json.RawMessage
+
+// Scan reads the members in their order.
+func (p packedRow) Scan(members ...any) error {
+	if len(p) != len(members) {
+		return fmt.Errorf("a packed row has %d members, not %d", len(p), len(members))
+	}
+	for i, member := range members {
+		if err := json.Unmarshal(p[i], member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ScanPacked reads an account from Packed.
+func ScanPacked(packed []byte) (*Account, error) {
+	var row packedRow
+	if err := json.Unmarshal(packed, &row); err != nil {
+		return nil, err
+	}
+	return Scan(row)
+}
+
+// Scan reads an account from Columns, and whatever was selected behind them into more. In an outer join that found
+// none it reads more all the same. Errors: database.ErrNotFound.
+func Scan(row Row, more ...any) (*Account, error) {
 	var (
 		a                             Account
-		address                       string
-		roles, entitlements, metadata []byte
-		hash                          *string
-		confirmed, disabled, last     *int64
-		created, updated              int64
+		id, stamp                     uuid.NullUUID
+		address, tongue, hash         *string
+		roles, entitlements, metadata *string
+		confirmed, disabled, optedOut *int64
+		created, updated, last        *int64
 	)
-	err := row.Scan(&a.ID, &address, &a.Phone, &a.GivenName, &a.FamilyName, &a.Locale, &roles, &entitlements, &metadata,
-		&hash, &a.SecurityStamp, &confirmed, &disabled, &a.OptedOut, &created, &updated, &last)
-	if err != nil {
+	members := []any{&id, &address, &a.Phone, &a.GivenName, &a.FamilyName, &tongue, &roles, &entitlements, &metadata,
+		&hash, &stamp, &confirmed, &disabled, &optedOut, &created, &updated, &last}
+	if err := row.Scan(append(members, more...)...); err != nil {
 		return nil, database.Err(err)
 	}
-	if a.Email, err = email.Parse(address); err != nil {
-		return nil, fmt.Errorf("stored address of account %s: %w", a.ID, err)
+	if !id.Valid {
+		return nil, database.ErrNotFound
 	}
-	if err := json.Unmarshal(roles, &a.Roles); err != nil {
-		return nil, fmt.Errorf("stored roles of account %s: %w", a.ID, err)
+	var err error
+	if a.Email, err = email.Parse(*address); err != nil {
+		return nil, fmt.Errorf("stored address of account %s: %w", id.UUID, err)
 	}
-	if err := json.Unmarshal(entitlements, &a.Entitlements); err != nil {
-		return nil, fmt.Errorf("stored entitlements of account %s: %w", a.ID, err)
+	if err := json.Unmarshal([]byte(*roles), &a.Roles); err != nil {
+		return nil, fmt.Errorf("stored roles of account %s: %w", id.UUID, err)
 	}
-	if hash != nil {
-		a.PasswordHash = *hash
+	if err := json.Unmarshal([]byte(*entitlements), &a.Entitlements); err != nil {
+		return nil, fmt.Errorf("stored entitlements of account %s: %w", id.UUID, err)
 	}
-	a.Metadata = metadata
+	a.ID, a.SecurityStamp, a.PasswordHash = id.UUID, stamp.UUID, value(hash)
+	a.Locale, a.Metadata, a.OptedOut = *tongue, json.RawMessage(*metadata), *optedOut != 0
 	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
-	a.CreatedAt, a.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
+	a.CreatedAt, a.UpdatedAt = *database.Time(created), *database.Time(updated)
 	return &a, nil
 }
 
 // ByEmail finds the account of an address. Errors: database.ErrNotFound.
 func (r *Repository) ByEmail(ctx context.Context, portalID uuid.UUID, address email.Address) (*Account, error) {
-	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a WHERE a.portal_id = ? AND a.email_canonical = ?`,
+	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.email_canonical = ?`,
 		portalID, address.Canonical()).Row())
 }
 
 // ByID finds an account. Errors: database.ErrNotFound.
 func (r *Repository) ByID(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
-	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`,
+	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`,
 		portalID, id).Row())
 }
 
 // InSession finds the account of a living session: neither ended nor expired, made under the stamp that the account
 // still has, the account not disabled. Errors: database.ErrNotFound.
 func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid.UUID, now time.Time) (*Account, error) {
-	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM accounts a
+	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a
 		JOIN sessions t ON t.portal_id = a.portal_id AND t.account_id = a.id
 		WHERE a.portal_id = ? AND a.id = ? AND t.id = ? AND t.ended_at IS NULL AND t.expires_at > ? AND t.ends_at > ?
 			AND t.security_stamp = a.security_stamp AND a.disabled_at IS NULL`,
@@ -84,16 +123,16 @@ func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid
 // forUpdate reads an account and, on Postgres, locks its row until the transaction of ctx ends; SQLite's transaction
 // is alone anyway.
 func (r *Repository) forUpdate(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
-	query := `SELECT ` + columns + ` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`
+	query := `SELECT ` + Columns + ` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`
 	if r.db.Dialect() == database.Postgres {
 		query += " FOR UPDATE OF a"
 	}
-	return scan(r.db.From(ctx).Raw(query, portalID, id).Row())
+	return Scan(r.db.From(ctx).Raw(query, portalID, id).Row())
 }
 
 // Page lists the accounts in which q is found (email, names, phone), newest first, from before the id.
 func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, before uuid.UUID, limit int) ([]*Account, error) {
-	query, args := `SELECT `+columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
+	query, args := `SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
 	if q != "" {
 		query += ` AND a.search LIKE ? ESCAPE '!'`
 		args = append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(searchable(q))+"%")
@@ -109,7 +148,7 @@ func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, bef
 	defer func() { _ = rows.Close() }()
 	accounts := make([]*Account, 0, limit)
 	for rows.Next() {
-		a, err := scan(rows)
+		a, err := Scan(rows)
 		if err != nil {
 			return nil, err
 		}
@@ -188,6 +227,19 @@ func (r *Repository) update(ctx context.Context, portalID uuid.UUID, a *Account)
 func (r *Repository) Rehash(ctx context.Context, portalID, id uuid.UUID, was, hash string) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?
 		WHERE portal_id = ? AND id = ? AND password_hash = ?`, hash, portalID, id, was).Error)
+}
+
+// SetPassword sets a new hash, and gives the new stamp with it, if the account still is what the old password was
+// checked under. Errors: database.ErrNotFound when it is not.
+func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *Account, hash string, now time.Time) (uuid.UUID, error) {
+	stamp := uuid.New()
+	written := r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
+		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
+		hash, stamp, now.UnixMilli(), portalID, was.ID, was.SecurityStamp)
+	if written.Error == nil && written.RowsAffected == 0 {
+		return uuid.Nil, database.ErrNotFound
+	}
+	return stamp, database.Err(written.Error)
 }
 
 // delete removes an account and, with it, its sessions. Errors: database.ErrNotFound.

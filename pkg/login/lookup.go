@@ -24,8 +24,16 @@ const (
 
 // LookUp says what the person behind an address does next.
 //
+// A private portal answers from its settings alone, and reads no account.
+//
 // Errors: email_not_found, with did_you_mean where the domain looks mistyped.
 func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Address) (Next, error) {
+	if p.Private() {
+		if p.Allows(portal.Password) {
+			return NextPassword, nil
+		}
+		return NextLoginCode, nil
+	}
 	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		return "", emailNotFound(address)
@@ -52,7 +60,7 @@ func next(p *portal.Portal, a *account.Account) Next {
 
 // unconfirmed reports whether the portal keeps the account out until its mailbox is proved.
 func unconfirmed(p *portal.Portal, a *account.Account) bool {
-	return p.RequireConfirmation && a.Confirmed == nil
+	return a != nil && p.RequireConfirmation && a.Confirmed == nil
 }
 
 func emailNotFound(address email.Address) error {

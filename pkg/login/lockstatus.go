@@ -1,0 +1,72 @@
+package login
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// LockStatus is where the count of an address stands, existing or not.
+type LockStatus struct {
+	LockedUntil *time.Time    // nil when not locked
+	RetryAfter  time.Duration // zero when not locked
+	Failed      int
+	Remaining   int
+}
+
+// LockStatus tells whether the password of an address is locked.
+func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address email.Address) (LockStatus, error) {
+	state, err := s.lockouts.Get(ctx, p.ID, lockout.Login, s.digests.Subject(p.ID, address.Canonical()))
+	if err != nil {
+		return LockStatus{}, err
+	}
+	now := s.now()
+	status := LockStatus{Failed: state.Failed(p.Lockout, now), Remaining: state.Remaining(p.Lockout, now)}
+	if until, locked := state.Locked(now); locked {
+		status.LockedUntil, status.RetryAfter = &until, until.Sub(now)
+	}
+	return status, nil
+}
+
+// LockedUntil tells administrators which of the accounts are locked, by id.
+func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ...*account.Account) (map[uuid.UUID]time.Time, error) {
+	subjects := make([][]byte, len(accounts))
+	for i, a := range accounts {
+		subjects[i] = s.digests.Subject(p.ID, a.Email.Canonical())
+	}
+	bySubject, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, subjects, s.now())
+	if err != nil {
+		return nil, err
+	}
+	locked := make(map[uuid.UUID]time.Time, len(bySubject))
+	for i, a := range accounts {
+		if until, ok := bySubject[string(subjects[i])]; ok {
+			locked[a.ID] = until
+		}
+	}
+	return locked, nil
+}
+
+// Unlock ends the lock of an account and forgets its count, doubling included, as an administrator asks.
+func (s *Service) Unlock(ctx context.Context, p *portal.Portal, a *account.Account) error {
+	subject := s.digests.Subject(p.ID, a.Email.Canonical())
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
+			return err
+		}
+		if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.Account(p.ID, a.ID)); err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, audit.Event{
+			PortalID: p.ID, Type: audit.AccountUnlocked, EmailDigest: subject,
+			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		})
+	})
+}

@@ -1,0 +1,108 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// ChangeOwnPassword sets a new password for a person who knows the current one; every session but the one that it is
+// done in ends. Wrong current passwords are counted apart from logins, so that neither locks the other.
+//
+// Errors: password_not_set, account_locked, current_password_incorrect (attempts_remaining), password_rejected
+// (reasons), access_token_invalid when the account changed meanwhile.
+func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *account.Account, sessionID uuid.UUID,
+	current, next string) error {
+	for range attemptTries {
+		err := s.changeOwn(ctx, p, a, sessionID, current, next)
+		if !errors.Is(err, session.ErrChanged) {
+			return err
+		}
+		a, err = s.accounts.InSession(ctx, p.ID, a.ID, sessionID, s.now())
+		if errors.Is(err, database.ErrNotFound) {
+			return fault.New(fault.AccessTokenInvalid)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Unavailable).After(time.Second)
+}
+
+// changeOwn is one try. Errors: session.ErrChanged when the account changed meanwhile.
+func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, sessionID uuid.UUID,
+	current, next string) error {
+	if !a.HasPassword() {
+		return fault.New(fault.PasswordNotSet)
+	}
+	subject := s.digests.Account(p.ID, a.ID)
+	if err := s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, nil); err != nil {
+		return err
+	}
+	result, err := s.compare(ctx, a, current)
+	if err != nil {
+		return err
+	}
+	if !result.Match {
+		counting, cancel := database.Detached(ctx)
+		defer cancel()
+		return s.countWrongCurrent(counting, p, a, subject)
+	}
+	hash, err := s.passwords.Set(ctx, p, a.Email, next)
+	if err != nil {
+		return s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, err)
+	}
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		stamp, err := s.accounts.SetPassword(ctx, p.ID, a, hash, s.now())
+		if errors.Is(err, database.ErrNotFound) {
+			return session.ErrChanged
+		}
+		if err != nil {
+			return err
+		}
+		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.CurrentPassword, subject, s.now())
+		if err == nil && !cleared { // there was nothing to clear, or a lock came meanwhile
+			err = s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, nil)
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.sessions.Keep(ctx, p, sessionID, stamp); err != nil {
+			return err
+		}
+		return s.recordOwn(ctx, p, a, nil)
+	})
+}
+
+func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject []byte) error {
+	now := s.now()
+	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.CurrentPassword, subject, p.Lockout, now)
+	if err != nil {
+		return err
+	}
+	refusal := state.Refusal(now)
+	if counted {
+		refusal = fault.New(fault.CurrentPasswordIncorrect).With("attempts_remaining", state.Remaining(p.Lockout, now))
+	}
+	if err := s.recordOwn(ctx, p, a, refusal); err != nil {
+		return err
+	}
+	return refusal
+}
+
+func (s *Service) recordOwn(ctx context.Context, p *portal.Portal, a *account.Account, why error) error {
+	return s.audit.Record(ctx, audit.Event{
+		PortalID: p.ID, Type: audit.OwnPassword, Err: why, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		EmailDigest: s.digests.Subject(p.ID, a.Email.Canonical()),
+	})
+}
