@@ -24,6 +24,9 @@ type Database struct {
 	LogLevel         string `name:"log-level" env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
 }
 
+// DefaultPublicURL is where callers reach a server that says nothing else.
+const DefaultPublicURL = "http://localhost:8080"
+
 // Server is the configuration of `latchkey serve`.
 type Server struct {
 	Database
@@ -31,6 +34,7 @@ type Server struct {
 	PublicURL         string        `name:"public-url" env:"LATCHKEY_PUBLIC_URL" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
 	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" help:"An operator key (lk_…, 32 characters or more) that always works."`
 	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
+	RateLimit         string        `name:"rate-limit" env:"LATCHKEY_RATE_LIMIT" enum:"on,off" default:"on" help:"Limits per network: on, or off for load tests."`
 	HashSlots         int           `name:"hash-slots" env:"LATCHKEY_HASH_SLOTS" default:"0" help:"Passwords hashed at once; 0 means one per core."`
 	HashWait          time.Duration `name:"hash-wait" env:"LATCHKEY_HASH_WAIT" default:"2s" help:"How long a caller waits for a slot before 503 overloaded."`
 	HashMemory        uint32        `name:"hash-memory" env:"LATCHKEY_HASH_MEMORY" default:"19456" help:"argon2id memory in KiB."`
@@ -75,8 +79,12 @@ func (d Database) Check() error {
 	if d.DatabaseMaxConns < 0 {
 		return errors.New("LATCHKEY_DATABASE_MAX_CONNS: want 0 or more")
 	}
+	_, embedded := d.EmbeddedPath()
+	if scheme, _, _ := strings.Cut(d.DatabaseURL, "://"); !embedded && scheme != "postgres" && scheme != "postgresql" {
+		return errors.New("LATCHKEY_DATABASE_URL: want sqlite:PATH or postgres://…")
+	}
 	if d.SecretKey == "" {
-		if _, embedded := d.EmbeddedPath(); !embedded {
+		if !embedded {
 			return errors.New("LATCHKEY_SECRET_KEY: required with Postgres; make one with `openssl rand -base64 32` and keep it: without it the database is locked for good")
 		}
 		return nil

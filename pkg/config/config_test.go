@@ -50,6 +50,11 @@ func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
 		require.NotContains(t, err.Error(), "lk_short")
 	}
 	require.ErrorContains(t, parse(t, "--database-url=postgres://db/latchkey").Check(), "LATCHKEY_SECRET_KEY")
+	for _, url := range []string{"latchkey.db", "mysql://root:hunter22@db/latchkey", ""} {
+		err := parse(t, "--database-url="+url).Check()
+		require.ErrorContains(t, err, "LATCHKEY_DATABASE_URL")
+		require.NotContains(t, err.Error(), "hunter22")
+	}
 }
 
 func TestProxiesReadsNetworksAndAddresses(t *testing.T) {

@@ -21,7 +21,7 @@ func (d Database) Ring() (*keyring.Ring, error) {
 	if !embedded {
 		return nil, d.Check()
 	}
-	file := path + ".key"
+	file := KeyFile(path)
 	text, err := os.ReadFile(file) //nolint:gosec // the operator names the path
 	if errors.Is(err, fs.ErrNotExist) {
 		text, err = makeKeyFile(path, file)
@@ -35,6 +35,9 @@ func (d Database) Ring() (*keyring.Ring, error) {
 	}
 	return ring, nil
 }
+
+// KeyFile is where the secret key of an embedded database stands.
+func KeyFile(database string) string { return database + ".key" }
 
 // makeKeyFile writes a new key whole or not at all: several processes that start at once end up with one key.
 func makeKeyFile(database, file string) ([]byte, error) {

@@ -55,6 +55,15 @@ func (r *Repository) bySlug(ctx context.Context, slug string) (*Portal, error) {
 	return found.portal()
 }
 
+// byID finds a living portal. Errors: database.ErrNotFound.
+func (r *Repository) byID(ctx context.Context, id uuid.UUID) (*Portal, error) {
+	var found row
+	if err := r.living(ctx).Where("id = ?", id).Take(&found).Error; err != nil {
+		return nil, database.Err(err)
+	}
+	return found.portal()
+}
+
 // slugOfDomain finds the portal whose login page stands on a domain. Errors: database.ErrNotFound.
 func (r *Repository) slugOfDomain(ctx context.Context, domain string) (slug string, err error) {
 	ctx = database.AcrossPortals(ctx, "a domain leads to its portal")
@@ -147,7 +156,7 @@ func (r *Repository) delete(ctx context.Context, id uuid.UUID, now time.Time) er
 			return database.ErrNotFound
 		}
 		// Sessions go with their accounts.
-		for _, table := range []string{"portal_domains", "accounts", "audit_events"} {
+		for _, table := range []string{"portal_domains", "accounts", "lockouts", "api_keys", "audit_events"} {
 			if err := r.db.From(ctx).Exec("DELETE FROM "+table+" WHERE portal_id = ?", id).Error; err != nil {
 				return database.Err(err)
 			}

@@ -77,21 +77,27 @@ func (s *Service) Find(ctx context.Context, slug string) (*Portal, error) {
 		case age < staleAfter:
 			return hit.portal, nil
 		case age < expiredAfter:
-			s.refresh(ctx, slug, hit)
+			s.refresh(slug, hit)
 			return hit.portal, nil
 		}
 	}
 	return s.read(ctx, slug)
 }
 
+// ByID finds a portal by what other tables call it. Errors: organization_not_found.
+func (s *Service) ByID(ctx context.Context, id uuid.UUID) (*Portal, error) {
+	p, err := s.repo.byID(ctx, id)
+	return p, notFound(err)
+}
+
 // refresh reads a stale portal again without making its caller wait; one at a time.
-func (s *Service) refresh(ctx context.Context, slug string, hit *cached) {
+func (s *Service) refresh(slug string, hit *cached) {
 	if !hit.refreshing.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
 		defer hit.refreshing.Store(false)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), staleAfter)
+		ctx, cancel := context.WithTimeout(context.Background(), staleAfter)
 		defer cancel()
 		// What fails here is told to the caller who finds the entry expired.
 		_, _ = s.read(ctx, slug)
@@ -182,6 +188,9 @@ func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings)
 
 // Delete removes a portal and all that it holds; its slug is never used again. Errors: organization_not_found.
 func (s *Service) Delete(ctx context.Context, slug string) error {
+	if !ValidSlug(slug) { // Postgres takes no NUL in a text
+		return fault.New(fault.OrganizationNotFound)
+	}
 	p, err := s.repo.bySlug(ctx, slug)
 	if err == nil {
 		err = s.repo.delete(ctx, p.ID, s.now())

@@ -18,6 +18,7 @@ const (
 	maxName    = 100 // code points
 	maxDomains = 20
 	maxOrigins = 50
+	maxOrigin  = 300  // octets
 	maxURL     = 2000 // octets
 	day        = 86400
 )
@@ -166,10 +167,13 @@ func (c *checker) link(pointer string, text *string, template bool) {
 	}
 }
 
+// hostNames reads host names as a resolver would, lengths included.
+var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+
 // canonicalDomain is the ASCII form of a host name with a dot in it.
 func canonicalDomain(text string) (string, bool) {
-	ascii, err := idna.Lookup.ToASCII(text)
-	if err != nil || len(ascii) > 253 || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.HasPrefix(ascii, ".") {
+	ascii, err := hostNames.ToASCII(text)
+	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") {
 		return "", false
 	}
 	return ascii, true
@@ -184,7 +188,10 @@ func canonicalOrigin(text string) (string, bool) {
 		return "", false
 	}
 	host := strings.ToLower(u.Host)
-	if ascii, err := idna.Lookup.ToASCII(u.Hostname()); err == nil && !strings.Contains(u.Host, "[") {
+	if len(text) > maxOrigin {
+		return "", false
+	}
+	if ascii, err := hostNames.ToASCII(u.Hostname()); err == nil && !strings.Contains(u.Host, "[") {
 		host = ascii
 		if u.Port() != "" {
 			host += ":" + u.Port()

@@ -1,0 +1,78 @@
+// Package apikey holds the keys that programs administer with: shown once, kept as hashes.
+package apikey
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// Scope is what a key may do.
+type Scope string
+
+// The scopes.
+const (
+	Operator          Scope = "operator" // every portal, all but hashes
+	Admin             Scope = "admin"    // one portal
+	InvitationsExport Scope = "invitations:export"
+	Hashes            Scope = "hashes"
+)
+
+// Scopes lists every scope.
+func Scopes() []Scope { return []Scope{Operator, Admin, InvitationsExport, Hashes} }
+
+// Prefix begins every key, so that one is known for what it is wherever it turns up.
+const Prefix = "lk_"
+
+// Key is an API key as it is kept. The portal of a key for every portal is the nil UUID.
+type Key struct {
+	ID         uuid.UUID
+	PortalID   uuid.UUID
+	Name       string
+	Scopes     []Scope
+	CreatedAt  time.Time
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+
+	hash []byte // SHA-256 of the text
+}
+
+// Has reports whether the key has a scope.
+func (k *Key) Has(scope Scope) bool { return slices.Contains(k.Scopes, scope) }
+
+// A key's text is lk_ and, in base64url, the portal's id, the key's id and 256 random bits.
+const (
+	secretSize = 32
+	keySize    = 16 + 16 + secretSize
+)
+
+var encoding = base64.RawURLEncoding.Strict()
+
+func newText(portalID, id uuid.UUID) string {
+	raw := append(portalID[:], id[:]...)
+	return Prefix + encoding.EncodeToString(append(raw, keyring.Random(secretSize)...))
+}
+
+// readText gives the ids in a key's text, which has one spelling.
+func readText(text string) (portalID, id uuid.UUID, ok bool) {
+	body, ok := strings.CutPrefix(text, Prefix)
+	if !ok || len(body) != encoding.EncodedLen(keySize) || strings.ContainsAny(body, "\r\n") {
+		return uuid.Nil, uuid.Nil, false
+	}
+	raw, err := encoding.DecodeString(body)
+	if err != nil || len(raw) != keySize {
+		return uuid.Nil, uuid.Nil, false
+	}
+	return uuid.UUID(raw[:16]), uuid.UUID(raw[16:32]), true
+}
+
+func hashOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}

@@ -1,0 +1,150 @@
+package apikey
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+// usedWithin is how exactly a key's last use is kept: not every call writes a row.
+const usedWithin = time.Minute
+
+// Service makes, checks and revokes keys. A key is read for every call, so a revoked one is refused at once on every
+// instance.
+type Service struct {
+	repo  *Repository
+	audit *audit.Recorder
+	now   func() time.Time
+}
+
+// NewService keeps keys in repo.
+func NewService(repo *Repository, recorder *audit.Recorder, now func() time.Time) *Service {
+	return &Service{repo, recorder, now}
+}
+
+// Authenticate finds the key of a text. Errors: authentication_required when there is none, or it has expired.
+func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
+	portalID, id, ok := readText(text)
+	if !ok {
+		return nil, fault.New(fault.AuthenticationRequired)
+	}
+	k, err := s.repo.byID(ctx, portalID, id)
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, fault.New(fault.AuthenticationRequired)
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if subtle.ConstantTimeCompare(k.hash, hashOf(text)) != 1 || (k.ExpiresAt != nil && !now.Before(*k.ExpiresAt)) {
+		return nil, fault.New(fault.AuthenticationRequired)
+	}
+	if k.LastUsedAt == nil || now.Sub(*k.LastUsedAt) >= usedWithin {
+		if err := s.repo.touch(ctx, k, now); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// Wanted is a key to be made. Its portal is the nil UUID for every portal; ExpiresIn zero is never.
+type Wanted struct {
+	Name      string
+	Scopes    []Scope
+	PortalID  uuid.UUID
+	ExpiresIn time.Duration
+}
+
+// Limits of a key: its name in code points, and its life.
+const (
+	maxName = 100
+	minLife = time.Minute
+	maxLife = 10 * 365 * 24 * time.Hour
+)
+
+// Check names every member that is wrong; ofPortal says whether the key is to be one portal's.
+//
+// Errors: validation_failed.
+func (w *Wanted) Check(ofPortal bool) error {
+	var wrong []fault.Field
+	add := func(pointer string, code fault.FieldCode) {
+		wrong = append(wrong, fault.Field{Pointer: pointer, Code: code})
+	}
+	w.Name = strings.TrimSpace(w.Name)
+	if w.Name == "" {
+		add("/name", fault.FieldRequired)
+	}
+	if utf8.RuneCountInString(w.Name) > maxName {
+		wrong = append(wrong, fault.Field{Pointer: "/name", Code: fault.FieldTooLong, Limit: maxName})
+	}
+	if len(w.Scopes) == 0 {
+		add("/scopes", fault.FieldRequired)
+	}
+	for i, scope := range w.Scopes {
+		pointer := fmt.Sprintf("/scopes/%d", i)
+		if !slices.Contains(Scopes(), scope) {
+			add(pointer, fault.FieldNotAllowed)
+		} else if slices.Contains(w.Scopes[:i], scope) {
+			add(pointer, fault.FieldDuplicate)
+		}
+	}
+	switch everywhere := slices.Contains(w.Scopes, Operator); {
+	case everywhere && ofPortal:
+		add("/portal", fault.FieldConflict)
+	case !everywhere && !ofPortal:
+		add("/portal", fault.FieldRequired)
+	}
+	if w.ExpiresIn != 0 && (w.ExpiresIn < minLife || w.ExpiresIn > maxLife) {
+		add("/expires_in", fault.FieldOutOfRange)
+	}
+	if len(wrong) > 0 {
+		return fault.Invalid(wrong...)
+	}
+	return nil
+}
+
+// Create makes a key and gives its text, which is shown this once.
+func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, "", err
+	}
+	text, now := newText(w.PortalID, id), s.now().UTC().Truncate(time.Millisecond)
+	k := &Key{ID: id, PortalID: w.PortalID, Name: w.Name, Scopes: w.Scopes, CreatedAt: now, hash: hashOf(text)}
+	if w.ExpiresIn > 0 {
+		end := now.Add(w.ExpiresIn)
+		k.ExpiresAt = &end
+	}
+	if err := s.repo.insert(ctx, k); err != nil {
+		return nil, "", err
+	}
+	return k, text, s.audit.Record(ctx, audit.Event{PortalID: w.PortalID, Type: audit.APIKeyCreated})
+}
+
+// List pages through keys, newest first: those of one portal, or all.
+func (s *Service) List(ctx context.Context, of uuid.NullUUID, before uuid.UUID, limit int) ([]*Key, error) {
+	return s.repo.page(ctx, of, before, limit)
+}
+
+// Revoke ends a key, of one portal or of any. Errors: not_found.
+func (s *Service) Revoke(ctx context.Context, of uuid.NullUUID, id uuid.UUID) error {
+	portalID, err := s.repo.delete(ctx, of, id)
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.NotFound)
+	}
+	if err != nil {
+		return err
+	}
+	return s.audit.Record(ctx, audit.Event{PortalID: portalID, Type: audit.APIKeyRevoked})
+}
