@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// accountBody is an account as its owner and administrators see it.
+// accountBody is an account as its owner sees it.
 type accountBody struct {
 	ID           uuid.UUID      `json:"id"`
 	Email        string         `json:"email"`
@@ -38,6 +38,38 @@ func accountOut(a *account.Account) accountBody {
 		CreatedAt: timestamp(a.CreatedAt), LastLoginAt: (*timestamp)(a.LastLoginAt),
 	}
 }
+
+// adminAccountBody is an account as administrators see it.
+type adminAccountBody struct {
+	accountBody
+	LockedUntil *timestamp `json:"locked_until"`
+}
+
+// respondAccount answers with an account as administrators see it.
+func (s *Server) respondAccount(c echo.Context, status int, a *account.Account) error {
+	out, err := s.adminAccounts(c, a)
+	if err != nil {
+		return err
+	}
+	return respond(c, status, out(a))
+}
+
+// adminAccounts reads what administrators see beside the accounts themselves.
+func (s *Server) adminAccounts(c echo.Context, accounts ...*account.Account) (func(*account.Account) adminAccountBody, error) {
+	locked, err := s.login.LockedUntil(c.Request().Context(), portalOf(c), accounts...)
+	if err != nil {
+		return nil, err
+	}
+	return func(a *account.Account) adminAccountBody {
+		body := adminAccountBody{accountBody: accountOut(a)}
+		if until, ok := locked[a.ID]; ok {
+			body.LockedUntil = (*timestamp)(&until)
+		}
+		return body
+	}, nil
+}
+
+func accountID(a *account.Account) uuid.UUID { return a.ID }
 
 // accountRequest is what an administrator says of an account, new or not.
 type accountRequest struct {
@@ -112,7 +144,7 @@ func (s *Server) createAccount(c echo.Context) error {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderLocation, "/v1/admin/portals/"+p.Slug+"/accounts/"+a.ID.String())
-	return respond(c, http.StatusCreated, accountOut(a))
+	return s.respondAccount(c, http.StatusCreated, a)
 }
 
 // listAccounts answers GET /v1/admin/portals/{portal}/accounts.
@@ -129,7 +161,11 @@ func (s *Server) listAccounts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respondPage(c, page, accounts, accountOut, func(a *account.Account) uuid.UUID { return a.ID })
+	out, err := s.adminAccounts(c, accounts...)
+	if err != nil {
+		return err
+	}
+	return respondPage(c, page, accounts, out, accountID)
 }
 
 // getAccount answers GET /v1/admin/portals/{portal}/accounts/{id}.
@@ -142,7 +178,7 @@ func (s *Server) getAccount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, accountOut(a))
+	return s.respondAccount(c, http.StatusOK, a)
 }
 
 // patchAccount answers PATCH /v1/admin/portals/{portal}/accounts/{id}.
@@ -163,7 +199,7 @@ func (s *Server) patchAccount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, accountOut(a))
+	return s.respondAccount(c, http.StatusOK, a)
 }
 
 // deleteAccount answers DELETE /v1/admin/portals/{portal}/accounts/{id}.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -24,7 +23,7 @@ func TestAccounts(t *testing.T) {
 		made.sets("Location", path).is("email", "Ada@Example.com").is("phone", nil).is("given_name", nil).is("family_name", nil).
 			is("locale", "fr").is("roles", []string{}).is("entitlements", []string{}).is("metadata", object{}).
 			is("confirmed", false).is("has_password", false).is("disabled", false).is("opted_out", false).is("last_login_at", nil).
-			is("created_at", h.clock.now().Truncate(time.Millisecond).Format("2006-01-02T15:04:05.000Z"))
+			is("created_at", h.stamp(0))
 		require.JSONEq(t, string(made.body), string(h.get(t, path, asOperator).status(http.StatusOK).body))
 
 		h.patch(t, path, object{

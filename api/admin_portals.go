@@ -79,10 +79,14 @@ func (s *Server) patchPortal(c echo.Context) error {
 
 // deletePortal answers DELETE /v1/admin/portals/{portal}.
 func (s *Server) deletePortal(c echo.Context) error {
+	p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
+	if err != nil {
+		return err
+	}
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.portals.Delete(c.Request().Context(), portalOf(c).Slug); err != nil {
+	if err := s.portals.Delete(c.Request().Context(), p.Slug); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

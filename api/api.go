@@ -12,13 +12,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/ratelimit"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -31,6 +34,7 @@ type Options struct {
 	PublicURL      string
 	OperatorKey    string
 	TrustedProxies []netip.Prefix
+	Unlimited      bool // switches the per-network limits off
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -50,7 +54,10 @@ type Server struct {
 	sessions *session.Service
 	tokens   *session.AccessTokens
 	keys     *session.Keys
+	apiKeys  *apikey.Service
 	audit    *audit.Recorder
+	limiter  *ratelimit.Limiter // nil when switched off
+	metrics  *metrics
 }
 
 // New puts the program together.
@@ -67,21 +74,32 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.audit = audit.NewRecorder(o.DB, o.Now)
 	s.portals = portal.NewService(portal.NewRepository(o.DB), s.audit, o.Now)
-	s.keys = session.NewKeys(o.DB, o.Ring, o.Now)
+	s.keys = session.NewKeys(o.DB, o.Ring, s.audit, o.Now)
 	s.tokens = session.NewAccessTokens(s.keys, s.publicURL, o.Now)
 	s.sessions = session.NewService(session.NewRepository(o.DB), o.Ring, s.tokens, s.audit, o.Now)
-	accounts := account.NewRepository(o.DB)
-	s.accounts = account.NewService(o.DB, accounts, account.NewPasswords(o.Passwords, o.Policy), s.audit, digests, o.Now)
-	s.login = login.NewService(accounts, s.sessions, o.Passwords, s.audit, digests, o.Log)
-	if _, err := s.keys.Public(ctx); err != nil { // makes the first key
+	s.apiKeys = apikey.NewService(apikey.NewRepository(o.DB), s.audit, o.Now)
+	accounts, passwords := account.NewRepository(o.DB), account.NewPasswords(o.Passwords, o.Policy)
+	s.accounts = account.NewService(o.DB, accounts, passwords, s.audit, digests, o.Now)
+	s.login = login.NewService(login.Parts{
+		DB: o.DB, Accounts: accounts, Lockouts: lockout.NewRepository(o.DB), Sessions: s.sessions, Pool: o.Passwords,
+		Passwords: passwords, Audit: s.audit, Digests: digests, Log: o.Log, Now: o.Now,
+	})
+	if !o.Unlimited {
+		s.limiter = ratelimit.New(o.Now)
+	}
+	s.metrics = newMetrics(o.DB, o.Passwords)
+	if err := s.keys.Prepare(ctx); err != nil {
 		return nil, err
 	}
 	s.echo = s.router()
 	return s, nil
 }
 
-// Portals, Accounts and Login are the services behind the API, for the subcommands that do the same.
+// Portals is the service of portals.
 func (s *Server) Portals() *portal.Service { return s.portals }
+
+// APIKeys is the service of API keys.
+func (s *Server) APIKeys() *apikey.Service { return s.apiKeys }
 
 // Accounts is the service of accounts.
 func (s *Server) Accounts() *account.Service { return s.accounts }

@@ -3,19 +3,24 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
 const (
-	accountKey  = "account"
-	identityKey = "identity"
+	accountKey   = "account"
+	identityKey  = "identity"
+	principalKey = "principal"
 )
 
 // asPerson wants an access token of the portal whose session still lives; accountOf is then the person.
@@ -27,23 +32,26 @@ func (s *Server) asPerson(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		if strings.ContainsAny(text, "\r\n") { // Go's base64 reads over them: a token would have a second spelling
-			return fault.New(fault.AccessTokenInvalid)
-		}
-		ctx, p := c.Request().Context(), portalOf(c)
-		identity, err := s.tokens.Verify(ctx, p, text)
-		if err != nil {
-			return err
-		}
-		a, err := s.accounts.InSession(ctx, p, identity.AccountID, identity.SessionID)
+		a, identity, err := s.personBehind(c, portalOf(c), text)
 		if err != nil {
 			return err
 		}
 		c.Set(identityKey, identity)
 		c.Set(accountKey, a)
-		audit.CallerOf(ctx).Actor = "account:" + a.ID.String()
+		audit.CallerOf(c.Request().Context()).Actor = "account:" + a.ID.String()
 		return next(c)
 	}
+}
+
+// personBehind is the account of an access token whose session still lives. Errors: access_token_invalid.
+func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*account.Account, session.Identity, error) {
+	ctx := c.Request().Context()
+	identity, err := s.tokens.Verify(ctx, p, token)
+	if err != nil {
+		return nil, identity, err
+	}
+	a, err := s.accounts.InSession(ctx, p, identity.AccountID, identity.SessionID)
+	return a, identity, err
 }
 
 // accountOf is the person who calls.
@@ -52,20 +60,112 @@ func accountOf(c echo.Context) *account.Account { return c.Get(accountKey).(*acc
 // identityOf is what the caller's access token says.
 func identityOf(c echo.Context) session.Identity { return c.Get(identityKey).(session.Identity) }
 
-// asOperator wants the operator's key. Errors: authentication_required.
-func (s *Server) asOperator(next echo.HandlerFunc) echo.HandlerFunc {
+// principal is who administers: an operator at every portal, anybody else at one.
+type principal struct {
+	scopes   []apikey.Scope
+	portalID uuid.UUID
+	actor    string
+}
+
+func (p principal) has(scope apikey.Scope) bool { return slices.Contains(p.scopes, scope) }
+
+// operates reports whether the principal is an operator.
+func (p principal) operates() bool { return p.has(apikey.Operator) }
+
+// reach is the portal that the principal is bound to; an operator is bound to none.
+func (p principal) reach() uuid.NullUUID {
+	return uuid.NullUUID{UUID: p.portalID, Valid: !p.operates()}
+}
+
+func principalOf(c echo.Context) principal { return c.Get(principalKey).(principal) }
+
+// asAdministrator wants an operator, or an administrator of some portal.
+//
+// Errors: authentication_required, access_token_invalid, permission_denied.
+func (s *Server) asAdministrator(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		text, err := bearer(c)
+		who, err := s.authenticate(c)
 		if err != nil {
 			return err
 		}
-		given, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(s.operatorKey))
-		if s.operatorKey == "" || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
-			return fault.New(fault.AuthenticationRequired)
+		audit.CallerOf(c.Request().Context()).Actor = who.actor
+		if !who.operates() && !who.has(apikey.Admin) {
+			return fault.New(fault.PermissionDenied)
 		}
-		audit.CallerOf(c.Request().Context()).Actor = "operator"
+		c.Set(principalKey, who)
 		return next(c)
 	}
+}
+
+// asOperator wants an operator. Errors: asAdministrator's.
+func (s *Server) asOperator(next echo.HandlerFunc) echo.HandlerFunc {
+	return s.asAdministrator(func(c echo.Context) error {
+		if !principalOf(c).operates() {
+			return fault.New(fault.PermissionDenied)
+		}
+		return next(c)
+	})
+}
+
+// asManager wants an operator, or an administrator of the portal in the path, enabled or not.
+//
+// Errors: asAdministrator's; organization_not_found also for another portal's administrator.
+func (s *Server) asManager(next echo.HandlerFunc) echo.HandlerFunc {
+	return s.asAdministrator(func(c echo.Context) error {
+		p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
+		if err != nil {
+			return err
+		}
+		if who := principalOf(c); !who.operates() && who.portalID != p.ID {
+			return fault.New(fault.OrganizationNotFound)
+		}
+		c.Set(portalKey, p)
+		return next(c)
+	})
+}
+
+// authenticate finds out who calls: the operator's key, an API key, or the access token of a portal's administrator.
+func (s *Server) authenticate(c echo.Context) (principal, error) {
+	text, err := bearer(c)
+	if err != nil {
+		return principal{}, err
+	}
+	given, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(s.operatorKey))
+	if s.operatorKey != "" && subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
+		return principal{scopes: []apikey.Scope{apikey.Operator}, actor: "operator"}, nil
+	}
+	if strings.HasPrefix(text, apikey.Prefix) {
+		key, err := s.apiKeys.Authenticate(c.Request().Context(), text)
+		if err != nil {
+			return principal{}, err
+		}
+		return principal{key.Scopes, key.PortalID, "api_key:" + key.ID.String()}, nil
+	}
+	return s.administratorBehind(c, text)
+}
+
+// administratorBehind is the person of an access token who has the role admin now, whatever the token says.
+func (s *Server) administratorBehind(c echo.Context, token string) (principal, error) {
+	slug, err := session.ClaimedPortal(token)
+	if err != nil {
+		return principal{}, err
+	}
+	p, err := s.portals.Enabled(c.Request().Context(), slug)
+	if fault.CodeOf(err) == fault.OrganizationNotFound {
+		return principal{}, fault.New(fault.AccessTokenInvalid)
+	}
+	if err != nil {
+		return principal{}, err
+	}
+	a, _, err := s.personBehind(c, p, token)
+	if err != nil {
+		return principal{}, err
+	}
+	who := principal{portalID: p.ID, actor: "account:" + a.ID.String()}
+	if slices.Contains(a.Roles, account.AdminRole) {
+		who.scopes = []apikey.Scope{apikey.Admin, apikey.InvitationsExport}
+	}
+	return who, nil
 }
 
 // bearer is the token of the Authorization header (RFC 6750 §2.1). Errors: authentication_required.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -49,23 +50,30 @@ func TestManyLoginsOnTwoConnections(t *testing.T) {
 // benchEach runs a benchmark on each database, on a server that hashes as in production.
 func benchEach(b *testing.B, run func(b *testing.B, h *harness, ada person)) {
 	b.Helper()
+	benchOn(b, time.Now, run)
+}
+
+// benchOn is benchEach on a clock of the benchmark's own.
+func benchOn(b *testing.B, now func() time.Time, run func(b *testing.B, h *harness, ada person)) {
+	b.Helper()
 	for _, d := range databasetest.Dialects() {
 		b.Run(string(d), func(b *testing.B) {
 			h := newHarness(b, databasetest.Open(b, d), func(o *api.Options) {
-				o.Passwords, o.Now = password.NewPool(2, 30*time.Second, password.Default), time.Now
+				o.Passwords, o.Now = password.NewPool(2, 30*time.Second, password.Default), now
 			})
-			run(b, h, h.account(b, h.portal(b)))
+			run(b, h, h.account(b, h.portal(b, object{"refresh_grace": 1})))
 		})
 	}
 }
 
 // serve answers one request as the program does, and leaves the contract to the tests.
-func (h *harness) serve(b *testing.B, r *http.Request) {
+func (h *harness) serve(b *testing.B, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.server.ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		b.Errorf("%d: %s", w.Code, w.Body)
 	}
+	return w
 }
 
 // BenchmarkLogin tells what a login costs over its hash, which is made anew beside each login.
@@ -99,8 +107,9 @@ func BenchmarkLogin(b *testing.B) {
 const callers = 16
 
 // benchTogether tells how many requests a second many callers get, and how often the raw work alone could be done.
-func benchTogether(b *testing.B, request func() *http.Request, h *harness, raw func(ctx context.Context) error) {
+func benchTogether(b *testing.B, call func(), raw func(ctx context.Context) error) {
 	b.Helper()
+	b.ResetTimer()
 	rate := func(work func()) float64 {
 		var done atomic.Int64
 		began := time.Now()
@@ -113,7 +122,7 @@ func benchTogether(b *testing.B, request func() *http.Request, h *harness, raw f
 		})
 		return float64(done.Load()) / time.Since(began).Seconds()
 	}
-	ours := rate(func() { h.serve(b, request()) })
+	ours := rate(call)
 	rawly := rate(func() {
 		if err := raw(context.Background()); err != nil {
 			b.Error(err)
@@ -133,11 +142,11 @@ func BenchmarkMe(b *testing.B) {
 		require.NoError(b, err)
 		input := []byte(in.access)
 		signature := ed25519.Sign(private, input)
-		benchTogether(b, func() *http.Request {
+		benchTogether(b, func() {
 			r := httptest.NewRequest("GET", ada.portal.front+"/me", nil)
 			bearer(in.access)(r)
-			return r
-		}, h, func(ctx context.Context) error {
+			h.serve(b, r)
+		}, func(ctx context.Context) error {
 			ed25519.Verify(public, input, signature)
 			return h.readEmail(ctx, ada)
 		})
@@ -148,9 +157,45 @@ func BenchmarkMe(b *testing.B) {
 func BenchmarkLookup(b *testing.B) {
 	benchEach(b, func(b *testing.B, h *harness, ada person) {
 		body := encoded(b, object{"email": ada.email})
-		benchTogether(b, func() *http.Request { return h.request(b, "POST", ada.portal.front+"/lookup", body) }, h,
+		benchTogether(b, func() { h.serve(b, h.request(b, "POST", ada.portal.front+"/lookup", body)) },
 			func(ctx context.Context) error { return h.readEmail(ctx, ada) })
 	})
+}
+
+// BenchmarkRefresh is held against one signature and one write of a row. Every refresh rotates: the clock goes on by
+// the grace with each.
+func BenchmarkRefresh(b *testing.B) {
+	var passed atomic.Int64
+	began := time.Now()
+	benchOn(b, func() time.Time { return began.Add(time.Duration(passed.Load()) * time.Second) },
+		func(b *testing.B, h *harness, ada person) {
+			sessions := make(chan tokens, 4*callers) // a caller takes one out while he refreshes it
+			for range cap(sessions) {
+				sessions <- h.logIn(b, ada)
+			}
+			_, private, err := ed25519.GenerateKey(nil)
+			require.NoError(b, err)
+			benchTogether(b, func() {
+				in := <-sessions
+				passed.Add(1)
+				body := []byte(`{"refresh_token":"` + in.refresh + `"}`)
+				w := h.serve(b, h.request(b, "POST", ada.portal.front+"/sessions/refresh", body))
+				var next struct {
+					Refresh string `json:"refresh_token"`
+				}
+				if err := json.Unmarshal(w.Body.Bytes(), &next); err != nil || next.Refresh == in.refresh {
+					b.Errorf("not rotated: %v %s", err, w.Body)
+				}
+				sessions <- tokens{access: in.access, refresh: next.Refresh}
+			}, func(ctx context.Context) error {
+				in := <-sessions
+				defer func() { sessions <- in }()
+				ed25519.Sign(private, []byte(in.access))
+				_, claims := takenApart(b, in.access)
+				return h.db.From(ctx).Exec("UPDATE sessions SET rotated_at = ? WHERE portal_id = ? AND id = ?",
+					passed.Add(1), ada.portal.id, claims["sid"]).Error
+			})
+		})
 }
 
 // readEmail is the least that any answer about an account costs.

@@ -35,10 +35,10 @@ func TestStatementBudgets(t *testing.T) {
 			{"login, right: read, session, audit", 3, func(counted option) *answer {
 				return h.post(t, p.front+"/login", ada.credentials(), counted)
 			}, http.StatusOK},
-			{"login, wrong: read, audit", 2, func(counted option) *answer {
+			{"login, wrong: read, count, audit", 3, func(counted option) *answer {
 				return h.post(t, p.front+"/login", ada.credentials(wrong), counted)
 			}, http.StatusUnauthorized},
-			{"login of nobody: read, audit", 2, func(counted option) *answer {
+			{"login of nobody: read, count, audit", 3, func(counted option) *answer {
 				return h.post(t, p.front+"/login", object{"email": "nobody@example.com", "password": goodPassword}, counted)
 			}, http.StatusUnauthorized},
 			{"me", 1, func(counted option) *answer {
@@ -47,6 +47,24 @@ func TestStatementBudgets(t *testing.T) {
 			{"me, with a forged token", 0, func(counted option) *answer {
 				return h.get(t, p.front+"/me", bearer(in.access+"A"), counted)
 			}, http.StatusUnauthorized},
+			{"refresh", 1, func(counted option) *answer {
+				return h.post(t, p.front+"/sessions/refresh", object{"refresh_token": in.refresh}, counted)
+			}, http.StatusOK},
+			{"refresh, answered again within the grace", 1, func(counted option) *answer {
+				return h.post(t, p.front+"/sessions/refresh", object{"refresh_token": in.refresh}, counted)
+			}, http.StatusOK},
+			{"refresh with a forged token", 0, func(counted option) *answer {
+				return h.post(t, p.front+"/sessions/refresh", object{"refresh_token": in.refresh + "A"}, counted)
+			}, http.StatusUnauthorized},
+			{"lockout-status", 1, func(counted option) *answer {
+				return h.post(t, p.front+"/lockout-status", object{"email": ada.email}, counted)
+			}, http.StatusOK},
+			{"login, right after a wrong one: read, session, count, audit", 4, func(counted option) *answer {
+				return h.post(t, p.front+"/login", ada.credentials(), counted)
+			}, http.StatusOK},
+			{"login, right again: read, session, audit", 3, func(counted option) *answer {
+				return h.post(t, p.front+"/login", ada.credentials(), counted)
+			}, http.StatusOK},
 			{"logout with a forged token", 0, func(counted option) *answer {
 				return h.post(t, p.front+"/logout", object{"refresh_token": in.refresh + "A"}, counted)
 			}, http.StatusNoContent},

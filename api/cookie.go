@@ -18,9 +18,9 @@ var sameSite = map[string]http.SameSite{
 // alone. A life that is over takes it away.
 func (s *Server) setRefreshCookie(c echo.Context, token string, life time.Duration) {
 	p := portalOf(c)
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // it has all three; SameSite is the portal's setting
 		Name: refreshCookieName, Value: token, Path: s.publicPath() + "/v1/portals/" + p.Slug,
-		Secure: true, HttpOnly: true, SameSite: sameSite[p.CookieSameSite], MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: sameSite[p.CookieSameSite], MaxAge: int(seconds(life)),
 	}
 	c.SetCookie(cookie)
 }

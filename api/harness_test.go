@@ -50,7 +50,7 @@ func newHarness(t testing.TB, db *database.DB, adjust ...func(*api.Options)) *ha
 	t.Helper()
 	ring, err := keyring.Parse(secretKey)
 	require.NoError(t, err)
-	h := &harness{db: db, ring: ring, clock: &clock{at: time.Now().UTC()}, log: newJournal(t)}
+	h := &harness{db: db, ring: ring, clock: &clock{at: time.Now().UTC().Truncate(time.Millisecond)}, log: newJournal(t)}
 	h.server = h.another(t, db, adjust...)
 	return h
 }
@@ -60,7 +60,7 @@ func (h *harness) another(t testing.TB, db *database.DB, adjust ...func(*api.Opt
 	t.Helper()
 	options := api.Options{
 		DB: db, Ring: h.ring, Passwords: password.NewPool(2, 30*time.Second, password.Cheapest), PublicURL: publicURL,
-		OperatorKey: operatorKey, Now: h.clock.now,
+		OperatorKey: operatorKey, Unlimited: true, Now: h.clock.now,
 		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, change := range adjust {
@@ -95,7 +95,7 @@ func overSocket(t testing.TB, db *database.DB) *harness {
 	return h
 }
 
-// clock stands still until it is told to go on.
+// clock stands still, on a whole millisecond as the tables keep it, until it is told to go on.
 type clock struct {
 	mu sync.Mutex
 	at time.Time

@@ -22,14 +22,14 @@ func TestHostileQueries(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newHarness(t, db)
-		h.account(t, h.portal(t))
+		in := h.logIn(t, h.account(t, h.portal(t)))
 		before := h.counts(t)
 		aCursor := encode(uuid.Must(uuid.NewV7()).NodeID())
 		for _, op := range contract().operations {
 			if op.Parameters.GetByInAndName("query", "limit") == nil {
 				continue
 			}
-			target := fill(op.path, "acme")
+			target, with := fill(op.path, "acme"), entitled(op, in)
 			for query, code := range map[string]string{
 				"limit=0": "out_of_range", "limit=201": "out_of_range", "limit=-1": "out_of_range", "limit=1e3": "wrong_type",
 				"limit=": "wrong_type", "limit": "wrong_type", "limit=1.0": "wrong_type", "limit=%2B1": "wrong_type", "limit=01": "wrong_type",
@@ -38,7 +38,7 @@ func TestHostileQueries(t *testing.T) {
 				"limit=%00": "control_character", "limit=%FF": "invalid_encoding", "limit=1%0A": "control_character",
 				"limit=%D9%A1": "wrong_type", "limit=%zz": "invalid_encoding",
 			} {
-				h.get(t, target+"?"+query, asOperator).problem(http.StatusUnprocessableEntity, "validation_failed").field("/limit", code)
+				h.get(t, target+"?"+query, with).problem(http.StatusUnprocessableEntity, "validation_failed").field("/limit", code)
 			}
 			for query, code := range map[string]string{
 				"cursor=": "invalid", "cursor": "invalid", "cursor=x": "invalid", "cursor=" + aCursor: "invalid",
@@ -47,9 +47,9 @@ func TestHostileQueries(t *testing.T) {
 				"cursor=" + uuid.Must(uuid.NewV7()).String(): "invalid", "cursor=%00": "control_character", "cursor=%FF": "invalid_encoding",
 				"cursor=a&cursor=b": "duplicate_member", "cursor=" + strings.Repeat("A", 10) + "%0A" + strings.Repeat("A", 12): "control_character",
 			} {
-				h.get(t, target+"?"+query, asOperator).problem(http.StatusUnprocessableEntity, "validation_failed").field("/cursor", code)
+				h.get(t, target+"?"+query, with).problem(http.StatusUnprocessableEntity, "validation_failed").field("/cursor", code)
 			}
-			h.get(t, target+"?limit=200&nonsense=1", asOperator).status(http.StatusOK)
+			h.get(t, target+"?limit=200&nonsense=1", with).status(http.StatusOK)
 		}
 		for query, code := range map[string]string{
 			"": "required", "domain=": "required", "domain=%00": "control_character", "domain=%FF": "invalid_encoding",
@@ -58,6 +58,35 @@ func TestHostileQueries(t *testing.T) {
 			h.get(t, "/v1/portals?"+query).problem(http.StatusUnprocessableEntity, "validation_failed").field("/domain", code)
 		}
 		require.Equal(t, before, h.counts(t))
+	})
+}
+
+// What takes no body is not done with one, except that {} says nothing.
+func TestABodyWhereNoneIsTaken(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newHarness(t, db)
+		ada := h.account(t, h.portal(t))
+		in := h.logIn(t, ada)
+		before := h.counts(t)
+		for _, op := range contract().operations {
+			if op.RequestBody != nil || op.method == http.MethodGet {
+				continue
+			}
+			_, claims := takenApart(t, in.access)
+			path := strings.NewReplacer("accounts/{id}", "accounts/"+ada.id, "sessions/{id}", "sessions/"+claims["sid"].(string)).Replace(op.path)
+			send := func(body any, with ...option) *answer {
+				t.Helper()
+				return h.call(t, op.method, fill(path, "acme"), body, append(with, entitled(op, in))...)
+			}
+			send(object{"all": true}).problem(http.StatusUnprocessableEntity, "validation_failed").field("/all", "unknown_member")
+			send("[]").problem(http.StatusUnprocessableEntity, "validation_failed")
+			send("{").problem(http.StatusBadRequest, "malformed_request")
+			send("{}", header("Content-Type", "text/plain")).problem(http.StatusUnsupportedMediaType, "unsupported_media_type")
+			send(strings.Repeat(" ", 70<<10)).problem(http.StatusRequestEntityTooLarge, "request_too_large")
+		}
+		require.Equal(t, before, h.counts(t))
+		h.alive(t, ada.portal, in.access, true)
 	})
 }
 

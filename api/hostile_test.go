@@ -33,12 +33,7 @@ func TestHostileBodies(t *testing.T) {
 			target := fill(strings.Replace(op.path, "accounts/{id}", "accounts/"+ada.id, 1), "acme")
 			send := func(body any, with ...option) *answer {
 				t.Helper()
-				if accepts(op, "apiKey") {
-					with = append(with, asOperator)
-				} else if accepts(op, "accessToken") {
-					with = append(with, bearer(in.access))
-				}
-				return h.call(t, op.method, target, body, with...)
+				return h.call(t, op.method, target, body, append(with, entitled(op, in))...)
 			}
 			hostileWholes(t, op, send)
 			for _, m := range membersOf(op.RequestBody.Value.Content["application/json"].Schema.Value, "") {

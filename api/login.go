@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -74,64 +75,24 @@ func (s *Server) logIn(c echo.Context) error {
 		return err
 	}
 	in, err := s.login.WithPassword(c.Request().Context(), portalOf(c), try)
+	s.metrics.loggedIn(err)
 	if err != nil {
 		return err
 	}
-	return s.respondSignedIn(c, http.StatusOK, in, try.Transport)
+	return s.respondSignedIn(c, http.StatusOK, in)
 }
 
-func (s *Server) respondSignedIn(c echo.Context, status int, in login.SignedIn, transport string) error {
+func (s *Server) respondSignedIn(c echo.Context, status int, in session.Granted) error {
 	body := signedInBody{
 		AccessToken: in.AccessToken, TokenType: "Bearer", ExpiresIn: seconds(in.ExpiresIn),
 		RefreshToken: in.RefreshToken, RefreshExpiresIn: seconds(in.RefreshExpiresIn), Account: accountOut(in.Account),
 	}
-	if transport == session.TransportCookie {
+	if in.Transport == session.TransportCookie {
 		s.setRefreshCookie(c, in.RefreshToken, in.RefreshExpiresIn)
 		body.RefreshToken = ""
 	}
 	return respond(c, status, body)
 }
 
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
-
-// logOut answers POST /v1/portals/{portal}/logout.
-func (s *Server) logOut(c echo.Context) error {
-	token, fromCookie, err := s.refreshTokenOf(c)
-	if err != nil {
-		return err
-	}
-	if err := s.sessions.LogOut(c.Request().Context(), portalOf(c), token); err != nil {
-		return err
-	}
-	if fromCookie {
-		s.setRefreshCookie(c, "", -time.Second)
-	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-type refreshRequest struct {
-	RefreshToken optional[string] `json:"refresh_token"`
-}
-
-// refreshTokenOf is the refresh token of the body or of the cookie; the cookie counts only from a page of the
-// portal's, for a browser sends it along whoever asks.
-//
-// Errors: validation_failed when there is none, or both; origin_not_allowed.
-func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, err error) {
-	var req refreshRequest
-	if err := decodeOptional(c, &req); err != nil {
-		return "", false, err
-	}
-	cookie := s.refreshCookie(c)
-	switch {
-	case req.RefreshToken.Set && cookie != "":
-		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldConflict})
-	case req.RefreshToken.Value != "":
-		return req.RefreshToken.Value, false, nil
-	case cookie == "":
-		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldRequired})
-	case !fromOwnOrigin(c, portalOf(c)):
-		return "", false, fault.New(fault.OriginNotAllowed)
-	}
-	return cookie, true, nil
-}
+// seconds rounds up: what has a moment left is not over, and a cookie with no seconds would be one without an end.
+func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

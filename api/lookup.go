@@ -5,12 +5,25 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-type lookUpRequest struct {
+type emailRequest struct {
 	Email string `json:"email"`
+}
+
+// decodeEmail reads a body that names an address and nothing else. Errors: decode's.
+func decodeEmail(c echo.Context) (email.Address, error) {
+	var req emailRequest
+	if err := decode(c, &req); err != nil {
+		return email.Address{}, err
+	}
+	noteEmail(c, req.Email)
+	var k check
+	address := k.email("/email", req.Email)
+	return address, k.err()
 }
 
 type lookUpResponse struct {
@@ -20,14 +33,8 @@ type lookUpResponse struct {
 
 // lookUp answers POST /v1/portals/{portal}/lookup.
 func (s *Server) lookUp(c echo.Context) error {
-	var req lookUpRequest
-	if err := decode(c, &req); err != nil {
-		return err
-	}
-	noteEmail(c, req.Email)
-	var k check
-	address := k.email("/email", req.Email)
-	if err := k.err(); err != nil {
+	address, err := decodeEmail(c)
+	if err != nil {
 		return err
 	}
 	p := portalOf(c)

@@ -63,14 +63,11 @@ func printable(text string) string {
 
 func requestIDOf(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
-// logged notes every request without personal data: the route, not the path; no address, no network. Problems are
-// written here, so that the status that is logged is the one that was sent.
+// logged notes every request without personal data: the route, not the path; no address, no network.
 func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begun := time.Now()
-		if err := next(c); err != nil {
-			c.Error(err)
-		}
+		err := next(c)
 		level := slog.LevelInfo
 		if c.Response().Status >= http.StatusInternalServerError {
 			level = slog.LevelWarn
@@ -84,6 +81,16 @@ func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 			attrs = append(attrs, slog.String("portal", p.Slug))
 		}
 		s.log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+		return err
+	}
+}
+
+// answered writes the problem of an error before whoever measures and logs the request reads its status.
+func (s *Server) answered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := next(c); err != nil {
+			s.answerError(err, c)
+		}
 		return nil
 	}
 }
@@ -141,18 +148,6 @@ const portalKey = "portal"
 func (s *Server) inPortal(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		p, err := s.portals.Enabled(c.Request().Context(), c.Param("portal"))
-		if err != nil {
-			return err
-		}
-		c.Set(portalKey, p)
-		return next(c)
-	}
-}
-
-// ofPortal finds the portal that is administered, enabled or not.
-func (s *Server) ofPortal(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
 		if err != nil {
 			return err
 		}

@@ -14,8 +14,9 @@ import (
 // What a page of another origin may send, and read.
 const (
 	allowedHeaders = "Authorization, Content-Type, Accept-Language, X-Request-ID"
-	exposedHeaders = "X-Request-ID, Retry-After, WWW-Authenticate, Content-Language, RateLimit, RateLimit-Policy"
-	preflightAge   = "600" // seconds
+	exposedHeaders = "X-Request-ID, Retry-After, WWW-Authenticate, Content-Language, RateLimit, RateLimit-Policy, " +
+		"RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+	preflightAge = "600" // seconds
 )
 
 // publicFaces are the routes that pages of any origin may read, without credentials.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
@@ -50,8 +51,26 @@ var statuses = map[fault.Code]int{
 	fault.PasswordRejected:     http.StatusUnprocessableEntity,
 	fault.SessionInvalid:       http.StatusUnauthorized,
 
+	fault.AccountLocked:            http.StatusLocked,
+	fault.PasswordResetRequired:    http.StatusForbidden,
+	fault.RefreshTokenReused:       http.StatusUnauthorized,
+	fault.CurrentPasswordIncorrect: http.StatusForbidden,
+
 	fault.EmailAlreadyRegistered: http.StatusConflict,
 	fault.PhoneAlreadyRegistered: http.StatusConflict,
+}
+
+// statusesAt are the exceptions: at login a missing password keeps the person out, where it is to be changed it is in
+// conflict with the request (contract §3).
+var statusesAt = map[string]map[fault.Code]int{
+	"/v1/portals/:portal/me/password": {fault.PasswordNotSet: http.StatusConflict},
+}
+
+func statusOf(c echo.Context, code fault.Code) int {
+	if status, ok := statusesAt[c.Path()][code]; ok {
+		return status
+	}
+	return statuses[code]
 }
 
 // problem is an RFC 9457 problem detail.
@@ -93,7 +112,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	p := portalOf(c)
 	language := s.languageOf(c, p)
 	body := problem{
-		Type: s.publicURL + "/problems/" + pageName(f.Code), Status: statuses[f.Code], Code: f.Code,
+		Type: s.publicURL + "/problems/" + pageName(f.Code), Status: statusOf(c, f.Code), Code: f.Code,
 		Title: locale.Text(language, "problem."+string(f.Code)+".title", nil), Detail: detail(language, f),
 		RequestID: requestIDOf(c), Errors: fieldProblems(language, f.Fields),
 		Remedies: s.remedies(c, language, f), Members: members(language, f.Members),
@@ -172,6 +191,9 @@ func fieldProblems(language locale.Language, fields []fault.Field) []fieldProble
 
 // members puts a fault's own members into their wire form.
 func members(language locale.Language, of map[string]any) map[string]any {
+	if until, ok := of["locked_until"].(time.Time); ok {
+		return map[string]any{"locked_until": timestamp(until)}
+	}
 	reasons, ok := of["reasons"].([]password.Reason)
 	if !ok {
 		return of

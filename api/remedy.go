@@ -25,6 +25,7 @@ const (
 	actionCorrectEmail         = "correct_email"
 	actionLogIn                = "log_in"
 	actionRetry                = "retry"
+	actionWait                 = "wait"
 	actionCheckSpam            = "check_spam"
 	actionContactSupport       = "contact_support"
 	actionContactAdministrator = "contact_administrator"
@@ -37,7 +38,7 @@ var remediesOf = map[fault.Code][]string{
 	fault.PermissionDenied:       {actionContactAdministrator},
 	fault.OriginNotAllowed:       {actionContactAdministrator},
 	fault.OrganizationNotFound:   {actionContactAdministrator},
-	fault.RateLimited:            {actionRetry},
+	fault.RateLimited:            {actionWait},
 	fault.Internal:               {actionRetry, actionContactSupport},
 	fault.Overloaded:             {actionRetry},
 	fault.Unavailable:            {actionRetry, actionContactSupport},
@@ -51,6 +52,11 @@ var remediesOf = map[fault.Code][]string{
 	fault.ResourceNotGranted:   {actionContactAdministrator},
 	fault.PasswordRejected:     {actionRetry},
 	fault.SessionInvalid:       {actionLogIn},
+
+	fault.AccountLocked:            {actionWait, actionResetPassword, actionContactSupport},
+	fault.PasswordResetRequired:    {actionResetPassword, actionContactSupport},
+	fault.RefreshTokenReused:       {actionLogIn, actionContactSupport},
+	fault.CurrentPasswordIncorrect: {actionRetry, actionResetPassword},
 
 	fault.EmailAlreadyRegistered: {actionLogIn, actionResetPassword},
 }
@@ -73,9 +79,13 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 			actions = []string{actionCorrectEmail}
 		}
 	}
+	data := locale.Data{}
+	if f.RetryAfter > 0 {
+		data["wait"] = locale.Wait(language, f.RetryAfter)
+	}
 	list := make([]remedy, 0, len(actions))
 	for _, action := range actions {
-		r := remedy{Action: action, Detail: locale.Text(language, "remedy."+action, nil)}
+		r := remedy{Action: action, Detail: locale.Text(language, "remedy."+action, data)}
 		if target, ok := calls[action]; ok {
 			if p := portalOf(c); p != nil {
 				r.Method, r.Href = "POST", "/v1/portals/"+p.Slug+target.path

@@ -11,50 +11,72 @@ import (
 type access int
 
 const (
-	anyone   access = iota // no portal in the path
-	visitor                // of an enabled portal
-	person                 // with an access token of that portal
-	operator               // with the operator's key
-	manager                // of the portal in the path, enabled or not
+	anyone        access = iota // no portal in the path
+	visitor                     // of an enabled portal
+	person                      // with an access token of that portal
+	operator                    // of every portal
+	administrator               // of any portal
+	manager                     // of the portal in the path, enabled or not
 )
 
-// route is one operation.
+// How many requests a network has a minute for an operation (contract, issue "Holding the door").
+const (
+	manyAMinute = 60 // to look up, log in, verify and redeem
+	fewAMinute  = 20 // to issue and to register
+)
+
+// route is one operation. One without a limit is not counted.
 type route struct {
 	method, path string
 	access       access
 	handler      echo.HandlerFunc
+	limit        int
 }
 
 // routes are every operation of the API, as openapi.yaml has them.
 func (s *Server) routes() []route {
 	return []route{
-		{http.MethodGet, "/healthz", anyone, s.health},
-		{http.MethodGet, "/readyz", anyone, s.ready},
-		{http.MethodGet, "/status", anyone, s.status},
-		{http.MethodGet, "/openapi.yaml", anyone, s.openAPI},
-		{http.MethodGet, "/docs", anyone, s.docs},
-		{http.MethodGet, "/problems/:code", anyone, s.explainProblem},
-		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks},
+		{http.MethodGet, "/healthz", anyone, s.health, 0},
+		{http.MethodGet, "/readyz", anyone, s.ready, 0},
+		{http.MethodGet, "/status", anyone, s.status, 0},
+		{http.MethodGet, "/openapi.yaml", anyone, s.openAPI, 0},
+		{http.MethodGet, "/docs", anyone, s.docs, 0},
+		{http.MethodGet, "/problems/:code", anyone, s.explainProblem, 0},
+		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks, 0},
+		{http.MethodGet, "/metrics", anyone, s.showMetrics, 0},
 
-		{http.MethodGet, "/v1/portals", anyone, s.findPortal},
-		{http.MethodGet, "/v1/portals/:portal", visitor, s.showPortal},
-		{http.MethodGet, "/v1/portals/:portal/.well-known/openid-configuration", visitor, s.discovery},
-		{http.MethodPost, "/v1/portals/:portal/lookup", visitor, s.lookUp},
-		{http.MethodPost, "/v1/portals/:portal/login", visitor, s.logIn},
-		{http.MethodPost, "/v1/portals/:portal/logout", visitor, s.logOut},
-		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe},
-		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe},
+		{http.MethodGet, "/v1/portals", anyone, s.findPortal, 0},
+		{http.MethodGet, "/v1/portals/:portal", visitor, s.showPortal, 0},
+		{http.MethodGet, "/v1/portals/:portal/.well-known/openid-configuration", visitor, s.discovery, 0},
+		{http.MethodPost, "/v1/portals/:portal/lookup", visitor, s.lookUp, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/login", visitor, s.logIn, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/lockout-status", visitor, s.lockoutStatus, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/sessions/refresh", visitor, s.refreshSession, 0},
+		{http.MethodPost, "/v1/portals/:portal/logout", visitor, s.logOut, 0},
+		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe, 0},
+		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe, 0},
+		{http.MethodPost, "/v1/portals/:portal/me/password", person, s.changePassword, 0},
+		{http.MethodGet, "/v1/portals/:portal/me/sessions", person, s.listSessions, 0},
+		{http.MethodDelete, "/v1/portals/:portal/me/sessions/:id", person, s.endSession, 0},
 
-		{http.MethodPost, "/v1/admin/portals", operator, s.createPortal},
-		{http.MethodGet, "/v1/admin/portals", operator, s.listPortals},
-		{http.MethodGet, "/v1/admin/portals/:portal", manager, s.getPortal},
-		{http.MethodPatch, "/v1/admin/portals/:portal", manager, s.patchPortal},
-		{http.MethodDelete, "/v1/admin/portals/:portal", manager, s.deletePortal},
-		{http.MethodPost, "/v1/admin/portals/:portal/accounts", manager, s.createAccount},
-		{http.MethodGet, "/v1/admin/portals/:portal/accounts", manager, s.listAccounts},
-		{http.MethodGet, "/v1/admin/portals/:portal/accounts/:id", manager, s.getAccount},
-		{http.MethodPatch, "/v1/admin/portals/:portal/accounts/:id", manager, s.patchAccount},
-		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id", manager, s.deleteAccount},
+		{http.MethodPost, "/v1/admin/portals", operator, s.createPortal, 0},
+		{http.MethodGet, "/v1/admin/portals", operator, s.listPortals, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal", manager, s.getPortal, 0},
+		{http.MethodPatch, "/v1/admin/portals/:portal", manager, s.patchPortal, 0},
+		{http.MethodDelete, "/v1/admin/portals/:portal", operator, s.deletePortal, 0},
+		{http.MethodPost, "/v1/admin/portals/:portal/accounts", manager, s.createAccount, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal/accounts", manager, s.listAccounts, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal/accounts/:id", manager, s.getAccount, 0},
+		{http.MethodPatch, "/v1/admin/portals/:portal/accounts/:id", manager, s.patchAccount, 0},
+		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id", manager, s.deleteAccount, 0},
+		{http.MethodPost, "/v1/admin/portals/:portal/accounts/:id/unlock", manager, s.unlockAccount, 0},
+		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id/sessions", manager, s.endAccountSessions, 0},
+
+		{http.MethodPost, "/v1/admin/api-keys", administrator, s.createAPIKey, 0},
+		{http.MethodGet, "/v1/admin/api-keys", administrator, s.listAPIKeys, 0},
+		{http.MethodDelete, "/v1/admin/api-keys/:id", administrator, s.revokeAPIKey, 0},
+		{http.MethodPost, "/v1/admin/signing-keys", operator, s.rotateSigningKey, 0},
+		{http.MethodGet, "/v1/admin/signing-keys", operator, s.listSigningKeys, 0},
 	}
 }
 
@@ -63,10 +85,10 @@ func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
-	e.Use(s.identify, s.logged, s.recovered, s.deadline, s.headers, s.crossOrigin)
+	e.Use(s.identify, s.logged, s.measured, s.answered, s.recovered, s.deadline, s.headers, s.crossOrigin)
 	methods := map[string][]string{}
 	for _, r := range s.routes() {
-		handler := s.admit(r.access, r.handler)
+		handler := s.limited(r, s.admit(r.access, r.handler))
 		e.Add(r.method, r.path, handler)
 		methods[r.path] = append(methods[r.path], r.method)
 		if r.method == http.MethodGet {
@@ -90,8 +112,10 @@ func (s *Server) admit(a access, next echo.HandlerFunc) echo.HandlerFunc {
 		return s.inPortal(s.asPerson(next))
 	case operator:
 		return s.asOperator(next)
+	case administrator:
+		return s.asAdministrator(next)
 	case manager:
-		return s.asOperator(s.ofPortal(next))
+		return s.asManager(next)
 	default:
 		return next
 	}

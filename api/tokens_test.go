@@ -34,20 +34,27 @@ type forge struct {
 
 func newForge(t testing.TB, h *harness, in tokens) *forge {
 	t.Helper()
-	parts := strings.Split(in.access, ".")
-	require.Len(t, parts, 3)
 	f := &forge{t: t, real: in.access}
-	for i, into := range []*object{&f.header, &f.claims} {
-		text, err := base64.RawURLEncoding.DecodeString(parts[i])
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(text, into))
-	}
+	f.header, f.claims = takenApart(t, in.access)
 	kid := f.header["kid"].(string)
 	sealed := h.sql(t, "SELECT private_key FROM signing_keys WHERE id = ?", kid)
 	seed, err := h.ring.Open("signing-key", []byte(sealed), kid)
 	require.NoError(t, err)
 	f.key = ed25519.NewKeyFromSeed(seed)
 	return f
+}
+
+// takenApart are the header and the claims of an access token, unverified.
+func takenApart(t testing.TB, token string) (header, claims object) {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	require.Len(t, parts, 3)
+	for i, into := range []*object{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, into))
+	}
+	return header, claims
 }
 
 func encode(text []byte) string { return base64.RawURLEncoding.EncodeToString(text) }

@@ -1,0 +1,184 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+type createKeyRequest struct {
+	Name      string           `json:"name"`
+	Scopes    []apikey.Scope   `json:"scopes"`
+	Portal    optional[string] `json:"portal"`
+	ExpiresIn optional[int64]  `json:"expires_in"`
+}
+
+// keyBody is an API key; its text stands in the answer that made it alone.
+type keyBody struct {
+	ID         uuid.UUID      `json:"id"`
+	Name       string         `json:"name"`
+	Scopes     []apikey.Scope `json:"scopes"`
+	Portal     *string        `json:"portal"`
+	CreatedAt  timestamp      `json:"created_at"`
+	ExpiresAt  *timestamp     `json:"expires_at"`
+	LastUsedAt *timestamp     `json:"last_used_at"`
+	Key        string         `json:"key,omitempty"`
+}
+
+// maxKeyLife keeps a number of seconds within what a duration holds.
+const maxKeyLife = 1 << 32
+
+// wantedKey checks the request. The portal is the one that is named, else the maker's own; nobody makes a key that may
+// more than he.
+//
+// Errors: validation_failed, permission_denied, organization_not_found.
+func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.Wanted, error) {
+	who := principalOf(c)
+	wanted := apikey.Wanted{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID}
+	if req.ExpiresIn.Set {
+		life := min(max(req.ExpiresIn.Value, 1), maxKeyLife) // zero would be for ever
+		wanted.ExpiresIn = time.Duration(life) * time.Second
+	}
+	if !who.operates() && (slices.Contains(req.Scopes, apikey.Operator) || slices.Contains(req.Scopes, apikey.Hashes)) {
+		return wanted, fault.New(fault.PermissionDenied)
+	}
+	if err := wanted.Check(req.Portal.Set || !who.operates()); err != nil {
+		return wanted, err
+	}
+	if !req.Portal.Set {
+		return wanted, nil
+	}
+	p, err := s.portals.Find(c.Request().Context(), req.Portal.Value)
+	if err == nil && !who.operates() && who.portalID != p.ID {
+		err = fault.New(fault.OrganizationNotFound)
+	}
+	if err != nil {
+		return wanted, err
+	}
+	wanted.PortalID = p.ID
+	return wanted, nil
+}
+
+// createAPIKey answers POST /v1/admin/api-keys.
+func (s *Server) createAPIKey(c echo.Context) error {
+	var req createKeyRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	wanted, err := s.wantedKey(c, &req)
+	if err != nil {
+		return err
+	}
+	key, text, err := s.apiKeys.Create(c.Request().Context(), wanted)
+	if err != nil {
+		return err
+	}
+	body, err := s.keyOut(c, key)
+	if err != nil {
+		return err
+	}
+	body.Key = text
+	return respond(c, http.StatusCreated, body)
+}
+
+// listAPIKeys answers GET /v1/admin/api-keys: an operator's every key, an administrator's of his portal.
+func (s *Server) listAPIKeys(c echo.Context) error {
+	page, err := pageOf(c)
+	if err != nil {
+		return err
+	}
+	keys, err := s.apiKeys.List(c.Request().Context(), principalOf(c).reach(), page.before, page.limit+1)
+	if err != nil {
+		return err
+	}
+	bodies := make(map[uuid.UUID]keyBody, len(keys))
+	for _, key := range keys {
+		if bodies[key.ID], err = s.keyOut(c, key); err != nil {
+			return err
+		}
+	}
+	return respondPage(c, page, keys, func(key *apikey.Key) keyBody { return bodies[key.ID] },
+		func(key *apikey.Key) uuid.UUID { return key.ID })
+}
+
+// keyOut is a key without its text.
+func (s *Server) keyOut(c echo.Context, key *apikey.Key) (keyBody, error) {
+	body := keyBody{
+		ID: key.ID, Name: key.Name, Scopes: key.Scopes, CreatedAt: timestamp(key.CreatedAt),
+		ExpiresAt: (*timestamp)(key.ExpiresAt), LastUsedAt: (*timestamp)(key.LastUsedAt),
+	}
+	if key.PortalID == uuid.Nil {
+		return body, nil
+	}
+	p, err := s.portals.ByID(c.Request().Context(), key.PortalID)
+	if fault.CodeOf(err) == fault.OrganizationNotFound {
+		return body, nil // it is being deleted, and its keys with it
+	}
+	if err != nil {
+		return body, err
+	}
+	body.Portal = &p.Slug
+	return body, nil
+}
+
+// revokeAPIKey answers DELETE /v1/admin/api-keys/{id}.
+func (s *Server) revokeAPIKey(c echo.Context) error {
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.apiKeys.Revoke(c.Request().Context(), principalOf(c).reach(), id); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// signingKeyBody is a signing key without its private half.
+type signingKeyBody struct {
+	ID        string    `json:"id"`
+	Algorithm string    `json:"algorithm"`
+	Status    string    `json:"status"`
+	CreatedAt timestamp `json:"created_at"`
+	ActiveAt  timestamp `json:"active_at"`
+}
+
+// rotateSigningKey answers POST /v1/admin/signing-keys: the key that takes over, on every instance at active_at.
+func (s *Server) rotateSigningKey(c echo.Context) error {
+	if err := noBody(c); err != nil {
+		return err
+	}
+	key, err := s.keys.Rotate(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusCreated, signingKeyOut(key, session.KeyPending))
+}
+
+// listSigningKeys answers GET /v1/admin/signing-keys: those that are published, the newest first.
+func (s *Server) listSigningKeys(c echo.Context) error {
+	keys, err := s.keys.States(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	body := pageBody[signingKeyBody]{Items: make([]signingKeyBody, 0, len(keys))}
+	for _, key := range slices.Backward(keys) {
+		body.Items = append(body.Items, signingKeyOut(key.Key, key.State))
+	}
+	return respond(c, http.StatusOK, body)
+}
+
+func signingKeyOut(key session.Key, state string) signingKeyBody {
+	return signingKeyBody{
+		ID: key.ID, Algorithm: "EdDSA", Status: state, CreatedAt: timestamp(key.CreatedAt), ActiveAt: timestamp(key.ActiveAt),
+	}
+}

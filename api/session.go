@@ -1,0 +1,153 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+type refreshRequest struct {
+	RefreshToken optional[string] `json:"refresh_token"`
+}
+
+// refreshTokenOf is the refresh token of the body or of the cookie; the cookie counts only from a page of the
+// portal's, for a browser sends it along whoever asks.
+//
+// Errors: session_invalid when nothing came at all: a browser whose cookie is gone; validation_failed for a body without
+// one, or one beside the cookie; origin_not_allowed.
+func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, err error) {
+	var req refreshRequest
+	empty := c.Request().ContentLength == 0
+	if err := decodeOptional(c, &req); err != nil {
+		return "", false, err
+	}
+	cookie := s.refreshCookie(c)
+	switch {
+	case empty && cookie == "":
+		return "", false, fault.New(fault.SessionInvalid)
+	case req.RefreshToken.Set && cookie != "":
+		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldConflict})
+	case req.RefreshToken.Value != "":
+		return req.RefreshToken.Value, false, nil
+	case cookie == "":
+		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldRequired})
+	case !fromOwnOrigin(c, portalOf(c)):
+		return "", false, fault.New(fault.OriginNotAllowed)
+	}
+	return cookie, true, nil
+}
+
+// refreshSession answers POST /v1/portals/{portal}/sessions/refresh. What came in a cookie goes back in one.
+func (s *Server) refreshSession(c echo.Context) error {
+	token, fromCookie, err := s.refreshTokenOf(c)
+	if err != nil {
+		return err
+	}
+	in, err := s.sessions.Refresh(c.Request().Context(), portalOf(c), token)
+	s.metrics.refreshed(err)
+	if err != nil {
+		if fromCookie && (fault.CodeOf(err) == fault.SessionInvalid || fault.CodeOf(err) == fault.RefreshTokenReused) {
+			s.setRefreshCookie(c, "", -time.Second)
+		}
+		return err
+	}
+	in.Transport = session.TransportToken
+	if fromCookie {
+		in.Transport = session.TransportCookie
+	}
+	return s.respondSignedIn(c, http.StatusOK, in)
+}
+
+// logOut answers POST /v1/portals/{portal}/logout.
+func (s *Server) logOut(c echo.Context) error {
+	token, fromCookie, err := s.refreshTokenOf(c)
+	if fault.CodeOf(err) == fault.SessionInvalid {
+		return c.NoContent(http.StatusNoContent) // as good as logged out
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.LogOut(c.Request().Context(), portalOf(c), token); err != nil {
+		return err
+	}
+	if fromCookie {
+		s.setRefreshCookie(c, "", -time.Second)
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// sessionBody is a session as its owner sees it.
+type sessionBody struct {
+	ID         uuid.UUID `json:"id"`
+	Current    bool      `json:"current"`
+	DeviceName *string   `json:"device_name"`
+	Network    string    `json:"network"`
+	UserAgent  string    `json:"user_agent"`
+	CreatedAt  timestamp `json:"created_at"`
+	LastUsedAt timestamp `json:"last_used_at"`
+	ExpiresAt  timestamp `json:"expires_at"`
+}
+
+// listSessions answers GET /v1/portals/{portal}/me/sessions.
+func (s *Server) listSessions(c echo.Context) error {
+	page, err := pageOf(c)
+	if err != nil {
+		return err
+	}
+	sessions, err := s.sessions.List(c.Request().Context(), portalOf(c), accountOf(c), page.before, page.limit+1)
+	if err != nil {
+		return err
+	}
+	current := identityOf(c).SessionID
+	return respondPage(c, page, sessions, func(of *session.Session) sessionBody {
+		return sessionBody{
+			ID: of.ID, Current: of.ID == current, DeviceName: of.DeviceName, Network: of.Network, UserAgent: of.UserAgent,
+			CreatedAt: timestamp(of.CreatedAt), LastUsedAt: timestamp(of.LastUsedAt()), ExpiresAt: timestamp(of.End()),
+		}
+	}, func(of *session.Session) uuid.UUID { return of.ID })
+}
+
+// endSession answers DELETE /v1/portals/{portal}/me/sessions/{id}.
+func (s *Server) endSession(c echo.Context) error {
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.sessions.End(c.Request().Context(), portalOf(c), accountOf(c).ID, id); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+type changePasswordRequest struct {
+	CurrentPassword string `json:"current_password"`
+	NewPassword     string `json:"new_password"`
+}
+
+// changePassword answers POST /v1/portals/{portal}/me/password.
+func (s *Server) changePassword(c echo.Context) error {
+	var req changePasswordRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	k.password("/current_password", req.CurrentPassword)
+	k.password("/new_password", req.NewPassword)
+	if err := k.err(); err != nil {
+		return err
+	}
+	err := s.login.ChangeOwnPassword(c.Request().Context(), portalOf(c), accountOf(c), identityOf(c).SessionID,
+		req.CurrentPassword, req.NewPassword)
+	if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
