@@ -117,7 +117,7 @@ func TestMigrate(t *testing.T) {
 func TestWrongArgumentsAreExplained(t *testing.T) {
 	t.Parallel()
 	for wrong, why := range map[string]string{
-		"":                                       `expected one of "serve", "migrate", "portals", "version"`,
+		"":                                       `expected one of "serve", "migrate", "portals", "keys", "version"`,
 		"frobnicate":                             "unexpected argument frobnicate",
 		"serve --bogus":                          "unknown flag --bogus",
 		"serve now":                              "unexpected argument now",
@@ -141,7 +141,7 @@ func TestWrongArgumentsAreExplained(t *testing.T) {
 func TestHelpTellsEveryVariable(t *testing.T) {
 	t.Parallel()
 	help := succeed(t, "--help")
-	for _, name := range []string{"serve", "migrate", "portals", "version"} {
+	for _, name := range []string{"serve", "migrate", "portals", "keys", "version"} {
 		require.Contains(t, help, name)
 	}
 	help = succeed(t, "serve", "--help")

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
@@ -43,10 +45,7 @@ func ptr[T any](value T) *T { return &value }
 // prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
 func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, to io.Writer) error {
 	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
-	p, err := server.Portals().Find(ctx, demoPortal)
-	if fault.CodeOf(err) == fault.OrganizationNotFound {
-		p, err = makeDemo(ctx, server)
-	}
+	p, err := makeDemo(ctx, server)
 	if err != nil {
 		return explained(err)
 	}
@@ -67,21 +66,34 @@ Read the API at %[4]s/docs
 	return err
 }
 
+// makeDemo makes what is not there yet: a start before may have been killed half-way, or another be under way.
 func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
-	settings := portal.Defaults()
-	settings.Name = "Demo"
-	settings.Support.Email = ptr("support@example.com")
-	p, err := server.Portals().Create(ctx, demoPortal, settings)
+	p, err := server.Portals().Find(ctx, demoPortal)
+	if fault.CodeOf(err) == fault.OrganizationNotFound {
+		settings := portal.Defaults()
+		settings.Name = "Demo"
+		settings.Support.Email = ptr("support@example.com")
+		if p, err = server.Portals().Create(ctx, demoPortal, settings); fault.CodeOf(err) == fault.ValidationFailed {
+			p, err = server.Portals().Find(ctx, demoPortal)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range demoAccounts {
+		there, err := server.Accounts().Search(ctx, p, a.email, uuid.Nil, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(there) > 0 {
+			continue
+		}
 		address, err := email.Parse(a.email)
 		if err != nil {
 			return nil, err
 		}
 		a.changes.Email = &address
-		if _, err := server.Accounts().Create(ctx, p, a.changes); err != nil {
+		if _, err := server.Accounts().Create(ctx, p, a.changes); err != nil && fault.CodeOf(err) != fault.EmailAlreadyRegistered {
 			return nil, err
 		}
 	}

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/config"
 )
 
 var (
-	curlLine    = regexp.MustCompile(`(?m)^  curl -s http://localhost:8080(\S+)(.*)$`)
+	curlLine    = regexp.MustCompile(`(?m)^  curl -s http://[a-z.]+(?::\d+)?(/\S+)(.*)$`)
 	curlOption  = regexp.MustCompile(`-([Hd]) '([^']*)'`)
 	accountLine = regexp.MustCompile(`(?m)^  (\S+@\S+) +\S`)
 	keyLine     = regexp.MustCompile(`(?m)^The operator key: (\S+)$`)
@@ -52,6 +54,7 @@ func TestDevStartsWithNothing(t *testing.T) {
 	dir := t.TempDir()
 	p := launch(t, dir, nil, "serve", "--dev")
 	greeting := p.greeting(t)
+	require.Contains(t, greeting, "curl -s http://latchkey.test/v1/")
 
 	lines := curlLine.FindAllStringSubmatch(greeting, -1)
 	require.Len(t, lines, 3, greeting)
@@ -75,6 +78,16 @@ func TestDevStartsWithNothing(t *testing.T) {
 	require.Equal(t, in.Account, again.me(t, in.AccessToken), "a token from before the restart")
 	require.Equal(t, in.Account, again.logIn(t).Account)
 	again.stop(t)
+}
+
+func TestDevTellsTheAddressThatItListensOn(t *testing.T) {
+	t.Parallel()
+	p := launch(t, t.TempDir(), []string{"LATCHKEY_PUBLIC_URL=" + config.DefaultPublicURL}, "serve", "--dev")
+	greeting := p.greeting(t)
+	_, port, found := strings.Cut(p.url, "127.0.0.1:")
+	require.True(t, found)
+	require.Contains(t, greeting, "curl -s http://localhost:"+port+"/v1/")
+	p.stop(t)
 }
 
 // requirePrivateFiles wants the database, what SQLite keeps beside it, and the key, readable by their owner alone.

@@ -21,11 +21,11 @@ var tiers = map[string]int{
 	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1,
 	"audit": 2, "installation": 2,
 	"portal":  3,
-	"account": 4, "lockout": 4, "device": 4, "session": 4, "onetime": 4, "delivery": 4, "apikey": 4, "webhook": 4, "ratelimit": 4,
-	"login": 5, "registration": 5, "passwordreset": 5, "invitation": 5,
-	"diagnosis": 6,
-	"api":       7,
-	"cmd":       8,
+	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4,
+	"session": 5, // of an account, unless it is locked
+	"login":   6,
+	"api":     7,
+	"cmd":     8,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}

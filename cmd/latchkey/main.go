@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -33,6 +34,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Answer the API."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database up to this version."`
 	Portals portalsCommand `cmd:"" help:"List, make, show, enable and disable portals."`
+	Keys    keysCommand    `cmd:"" help:"Make, list and revoke API keys; reset the secret key of a copied database."`
 	Version versionCommand `cmd:"" help:"Tell the version."`
 }
 
@@ -96,4 +98,14 @@ func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*da
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// withDatabase runs what an operator does on the terminal beside the server.
+func withDatabase(ctx context.Context, d config.Database, to output, do func(context.Context, *database.DB) error) error {
+	db, err := openDatabase(ctx, d, newLogger(d, to.Log))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return do(audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"}), db)
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -27,8 +28,7 @@ type portalsList struct{ config.Database }
 // Run lists the portals, newest first.
 func (p *portalsList) Run(ctx context.Context, to output) error {
 	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
-		table := tabwriter.NewWriter(to.Out, 0, 0, 2, ' ', 0) // Flush tells what went wrong
-		_, _ = fmt.Fprintln(table, "SLUG\tNAME\tENABLED\tCREATED")
+		table := newTable("SLUG", "NAME", "ENABLED", "CREATED")
 		const batch = 200
 		for before := uuid.Nil; ; {
 			found, err := portals.List(ctx, before, batch)
@@ -36,11 +36,11 @@ func (p *portalsList) Run(ctx context.Context, to output) error {
 				return err
 			}
 			for _, p := range found {
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%t\t%s\n", p.Slug, p.Name, p.Enabled, p.CreatedAt.Format(time.RFC3339))
+				table.row(p.Slug, p.Name, strconv.FormatBool(p.Enabled), p.CreatedAt.Format(time.RFC3339))
 				before = p.ID
 			}
 			if len(found) < batch {
-				return table.Flush()
+				return table.print(to.Out)
 			}
 		}
 	})
@@ -104,13 +104,8 @@ func (p *portalsShow) set(ctx context.Context, to output, enabled bool) error {
 	})
 }
 
-// withPortals runs what an operator does with portals on the terminal.
 func withPortals(ctx context.Context, d config.Database, to output, do func(context.Context, *portal.Service) error) error {
-	db, err := openDatabase(ctx, d, newLogger(d, to.Log))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
-	return do(ctx, portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, time.Now), time.Now))
+	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
+		return do(ctx, portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, time.Now), time.Now))
+	})
 }

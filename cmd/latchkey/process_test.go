@@ -56,7 +56,8 @@ func launch(tb testing.TB, dir string, variables []string, args ...string) *proc
 	require.NoError(tb, err)
 	p := &process{cmd: exec.Command(program, args...), exited: make(chan struct{})}
 	p.cmd.Dir = dir
-	p.cmd.Env = append([]string{"LATCHKEY_ADDR=127.0.0.1:0", "LATCHKEY_HASH_MEMORY=64", "LATCHKEY_HASH_ITERATIONS=1"}, variables...)
+	p.cmd.Env = append([]string{"LATCHKEY_ADDR=127.0.0.1:0", "LATCHKEY_HASH_MEMORY=64", "LATCHKEY_HASH_ITERATIONS=1",
+		"LATCHKEY_RATE_LIMIT=off", "LATCHKEY_PUBLIC_URL=http://latchkey.test"}, variables...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: patience}
 	p.client = &http.Client{Transport: transport, Timeout: patience}

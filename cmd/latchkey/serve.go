@@ -35,13 +35,16 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	server, err := s.assemble(ctx, db, log)
-	if err != nil {
-		return err
-	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		return err
+	}
+	if address, ok := listener.Addr().(*net.TCPAddr); ok && s.Dev && s.PublicURL == config.DefaultPublicURL {
+		s.PublicURL = fmt.Sprintf("http://localhost:%d", address.Port)
+	}
+	server, err := s.assemble(ctx, db, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	if s.Dev {
 		if err := s.prepareDemo(ctx, server, to.Out); err != nil {
@@ -67,7 +70,8 @@ func (s *serveCommand) assemble(ctx context.Context, db *database.DB, log *slog.
 	}
 	options := api.Options{
 		DB: db, Ring: ring, PublicURL: s.PublicURL, OperatorKey: s.OperatorKey, TrustedProxies: proxies, Log: log,
-		Now: time.Now, Passwords: password.NewPool(s.Slots(), s.HashWait, password.Params{
+		Unlimited: s.RateLimit == "off",
+		Now:       time.Now, Passwords: password.NewPool(s.Slots(), s.HashWait, password.Params{
 			MemoryKiB: s.HashMemory, Iterations: s.HashIterations, Parallelism: s.HashParallelism,
 		}),
 	}
@@ -101,6 +105,6 @@ func limitMemory(s config.Server) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	const program = 56 << 20
+	const program = 50 << 20
 	debug.SetMemoryLimit(program + int64(s.Slots())*int64(s.HashMemory)<<10)
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+type keysCommand struct {
+	Create keysCreate `cmd:"" help:"Make an API key; it is shown once."`
+	List   keysList   `cmd:"" help:"List the API keys."`
+	Revoke keysRevoke `cmd:"" help:"Revoke an API key, at once and everywhere."`
+	Reset  keysReset  `cmd:"" help:"Give a copied database a new secret key: sessions, tokens and signing keys of the original are worth nothing in the copy."`
+}
+
+type keysCreate struct {
+	config.Database
+	Name      string         `required:"" help:"What the key is for."`
+	Scope     []apikey.Scope `required:"" enum:"operator,admin,invitations:export,hashes" help:"operator, admin, invitations:export or hashes; may be given more than once."`
+	Portal    string         `help:"The portal that the key is for; required but for an operator's."`
+	ExpiresIn time.Duration  `help:"How long the key is good; for ever if not given."`
+}
+
+// Run makes a key and shows it.
+func (k *keysCreate) Run(ctx context.Context, to output) error {
+	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, portals *portal.Service) error {
+		wanted := apikey.Wanted{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn}
+		if err := wanted.Check(k.Portal != ""); err != nil {
+			return explained(err)
+		}
+		if k.Portal != "" {
+			p, err := portals.Find(ctx, k.Portal)
+			if err != nil {
+				return explained(err)
+			}
+			wanted.PortalID = p.ID
+		}
+		_, text, err := keys.Create(ctx, wanted)
+		if err != nil {
+			return explained(err)
+		}
+		_, err = fmt.Fprintln(to.Out, text)
+		return err
+	})
+}
+
+type keysList struct{ config.Database }
+
+// Run lists the keys, newest first.
+func (k *keysList) Run(ctx context.Context, to output) error {
+	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, portals *portal.Service) error {
+		table := newTable("ID", "NAME", "SCOPES", "PORTAL", "CREATED", "EXPIRES", "LAST USED")
+		const batch = 200
+		for before := uuid.Nil; ; {
+			found, err := keys.List(ctx, uuid.NullUUID{}, before, batch)
+			if err != nil {
+				return err
+			}
+			for _, key := range found {
+				slug := "-"
+				if key.PortalID != uuid.Nil {
+					if p, err := portals.ByID(ctx, key.PortalID); err == nil {
+						slug = p.Slug
+					}
+				}
+				table.row(key.ID.String(), key.Name, joined(key.Scopes), slug, key.CreatedAt.Format(time.RFC3339),
+					moment(key.ExpiresAt), moment(key.LastUsedAt))
+				before = key.ID
+			}
+			if len(found) < batch {
+				return table.print(to.Out)
+			}
+		}
+	})
+}
+
+func joined(scopes []apikey.Scope) string {
+	var texts []string
+	for _, scope := range scopes {
+		texts = append(texts, string(scope))
+	}
+	return strings.Join(texts, ",")
+}
+
+func moment(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(time.RFC3339)
+}
+
+type keysRevoke struct {
+	config.Database
+	ID uuid.UUID `arg:"" help:"The key's id, as list shows it."`
+}
+
+// Run revokes a key.
+func (k *keysRevoke) Run(ctx context.Context, to output) error {
+	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, _ *portal.Service) error {
+		return explained(keys.Revoke(ctx, uuid.NullUUID{}, k.ID))
+	})
+}
+
+type keysReset struct {
+	config.Database
+	Yes bool `help:"Really do it: everybody who is logged in to this database is logged out."`
+}
+
+// Run unties the database from the secret key that it was made under; the next start ties it to the one that is
+// configured then.
+func (k *keysReset) Run(ctx context.Context, to output) error {
+	if !k.Yes {
+		return errors.New("this logs everybody out of this database, and makes every link and code that was sent worthless; say --yes to do it")
+	}
+	return withDatabase(ctx, k.Database, to, func(ctx context.Context, db *database.DB) error {
+		if err := installation.Reset(ctx, db); err != nil {
+			return err
+		}
+		if path, embedded := k.EmbeddedPath(); embedded && k.SecretKey == "" {
+			if err := os.Remove(config.KeyFile(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		_, err := fmt.Fprintln(to.Out, "the next start ties this database to the secret key that is configured then")
+		return err
+	})
+}
+
+func withKeys(ctx context.Context, d config.Database, to output, do func(context.Context, *apikey.Service, *portal.Service) error) error {
+	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
+		recorder := audit.NewRecorder(db, time.Now)
+		return do(ctx, apikey.NewService(apikey.NewRepository(db), recorder, time.Now),
+			portal.NewService(portal.NewRepository(db), recorder, time.Now))
+	})
+}
