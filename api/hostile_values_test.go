@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// hostileTexts are what no member of any type may be.
-var hostileTexts = []struct {
+// hostileText is what no member of any type may be, and how it is answered.
+type hostileText struct {
 	text   string
 	status int
 	code   string
-}{
+}
+
+var hostileTexts = []hostileText{
 	{`"a\u0000b"`, http.StatusUnprocessableEntity, "control_character"},
 	{`"a\r\nb"`, http.StatusUnprocessableEntity, "control_character"},
 	{`"a\tb"`, http.StatusUnprocessableEntity, "control_character"},
