@@ -40,6 +40,18 @@ const (
 	CurrentPasswordIncorrect Code = "current_password_incorrect"
 )
 
+// Problems of one-time secrets, and of what they are for.
+const (
+	TokenInvalid          Code = "token_invalid"
+	TokenUsed             Code = "token_used"
+	TokenSuperseded       Code = "token_superseded"
+	TokenExpired          Code = "token_expired"
+	CodeAttemptsExhausted Code = "code_attempts_exhausted"
+	ResendTooSoon         Code = "resend_too_soon"
+	EmailAlreadyConfirmed Code = "email_already_confirmed"
+	RegistrationClosed    Code = "registration_closed"
+)
+
 // Problems of administration.
 const (
 	EmailAlreadyRegistered Code = "email_already_registered"
@@ -55,6 +67,8 @@ func All() []Code {
 		EmailNotFound, IncorrectCredentials, AccountDisabled, EmailNotConfirmed, PasswordNotSet, ChannelUnavailable,
 		ResourceNotGranted, PasswordRejected, SessionInvalid,
 		AccountLocked, PasswordResetRequired, RefreshTokenReused, CurrentPasswordIncorrect,
+		TokenInvalid, TokenUsed, TokenSuperseded, TokenExpired, CodeAttemptsExhausted, ResendTooSoon,
+		EmailAlreadyConfirmed, RegistrationClosed,
 		EmailAlreadyRegistered, PhoneAlreadyRegistered,
 	}
 }

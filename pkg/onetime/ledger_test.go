@@ -1,0 +1,230 @@
+package onetime
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+// ledger is a Service on a database with one portal, at a time that the test sets. Keys, ids and times are always the
+// same, so a code that is wrong today is wrong tomorrow.
+type ledger struct {
+	*Service
+	t        testing.TB
+	db       *database.DB
+	ctx      context.Context
+	portal   uuid.UUID
+	clock    *clock
+	subjects *byte // how many addresses there are
+}
+
+// clock stands still until it is set.
+type clock struct{ millis atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.UnixMilli(c.millis.Load()) }
+
+func (c *clock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
+
+func ringOf(t testing.TB, keys ...byte) *keyring.Ring {
+	t.Helper()
+	list := ""
+	for i, key := range keys {
+		if i > 0 {
+			list += ","
+		}
+		list += base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{key}, keyring.KeySize))
+	}
+	ring, err := keyring.Parse(list)
+	require.NoError(t, err)
+	return ring
+}
+
+func newLedger(t testing.TB, db *database.DB) *ledger {
+	t.Helper()
+	c := new(clock)
+	c.millis.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
+	l := &ledger{
+		Service: NewService(NewRepository(db), ringOf(t, 1), c.now), t: t, db: db, ctx: context.Background(), clock: c,
+		subjects: new(byte),
+	}
+	l.portal = l.addPortal(1)
+	return l
+}
+
+// each runs fn on a ledger on each database.
+func each(t *testing.T, fn func(t *testing.T, l *ledger)) {
+	t.Helper()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) { fn(t, newLedger(t, db)) })
+}
+
+// eachTwice runs fn on two ledgers over two pools of one database, as two instances of the server have it.
+func eachTwice(t *testing.T, fn func(t *testing.T, l *ledger, instances [2]*Service)) {
+	t.Helper()
+	for _, d := range databasetest.Dialects() {
+		t.Run(string(d), func(t *testing.T) {
+			t.Parallel()
+			url := databasetest.URL(t, d)
+			l := newLedger(t, databasetest.OpenURL(t, url))
+			other := NewService(NewRepository(databasetest.OpenURL(t, url)), l.ring, l.clock.now)
+			fn(t, l, [2]*Service{l.Service, other})
+		})
+	}
+}
+
+// in is the ledger in a subtest.
+func (l *ledger) in(t testing.TB) *ledger {
+	within := *l
+	within.t = t
+	return &within
+}
+
+func (l *ledger) exec(query string, args ...any) {
+	l.t.Helper()
+	require.NoError(l.t, l.db.From(l.ctx).Exec(query, args...).Error)
+}
+
+func (l *ledger) addPortal(n byte) uuid.UUID {
+	l.t.Helper()
+	id := uuid.UUID{15: n}
+	l.exec(`INSERT INTO portals (id, slug, settings, version, created_at, updated_at) VALUES (?, ?, '{}', 1, 0, 0)`, id, id.String())
+	return id
+}
+
+// person is an account and what the ledger calls its address.
+type person struct {
+	Account
+	subject []byte
+}
+
+// stranger is nobody's address.
+func (l *ledger) stranger() []byte {
+	*l.subjects++
+	return bytes.Repeat([]byte{*l.subjects}, subjectSize)
+}
+
+func (l *ledger) person() person {
+	l.t.Helper()
+	p := person{subject: l.stranger()}
+	p.ID, p.SecurityStamp = uuid.UUID{14: 1, 15: *l.subjects}, uuid.New()
+	l.addAccount(p)
+	return p
+}
+
+func (l *ledger) addAccount(p person) {
+	l.t.Helper()
+	l.exec(`INSERT INTO accounts (portal_id, id, email, email_canonical, locale, roles, entitlements, metadata,
+		security_stamp, opted_out, search, created_at, updated_at)
+		VALUES (?, ?, ?, ?, 'en', '[]', '[]', '{}', ?, ?, '', 0, 0)`,
+		l.portal, p.ID, p.ID.String(), p.ID.String(), p.SecurityStamp, false)
+}
+
+func (l *ledger) set(p person, column string, value any) {
+	l.t.Helper()
+	l.exec(fmt.Sprintf(`UPDATE accounts SET %s = ? WHERE portal_id = ? AND id = ?`, column), value, l.portal, p.ID)
+}
+
+func (l *ledger) disable(p person) {
+	l.t.Helper()
+	l.set(p, "disabled_at", l.clock.millis.Load())
+	l.set(p, "security_stamp", uuid.New())
+}
+
+func (l *ledger) remove(p person) {
+	l.t.Helper()
+	l.exec(`DELETE FROM accounts WHERE portal_id = ? AND id = ?`, l.portal, p.ID)
+}
+
+func (l *ledger) logIn(p person) {
+	l.t.Helper()
+	l.exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, security_stamp, transport, network,
+		user_agent, created_at, rotated_at, expires_at, ends_at) VALUES (?, ?, ?, 1, 0, ?, 'token', '', '', ?, 0, 0, 0)`,
+		l.portal, uuid.New(), p.ID, p.SecurityStamp, l.clock.millis.Load())
+}
+
+const ttl = 15 * time.Minute
+
+func (p person) wants(purpose Purpose) Wanted {
+	return Wanted{Purpose: purpose, Subject: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl, DeliveryID: uuid.New()}
+}
+
+func fromStranger(subject []byte) Wanted {
+	return Wanted{Purpose: Password, Subject: subject, TTL: ttl, DeliveryID: uuid.New()}
+}
+
+// issue issues a secret to reset a password with, and reads the mail.
+func (l *ledger) issue(p person) Secret {
+	l.t.Helper()
+	issued, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+	require.NoError(l.t, err)
+	secret, err := l.Secret(l.ctx, l.portal, Password, p.subject, issued.Generation)
+	require.NoError(l.t, err)
+	return secret
+}
+
+// issueLater waits for the cool-down first.
+func (l *ledger) issueLater(p person) Secret {
+	l.t.Helper()
+	l.clock.pass(time.Minute)
+	return l.issue(p)
+}
+
+func (l *ledger) checkToken(token string) (Found, error) {
+	return l.Check(l.ctx, l.portal, Password, Given{Token: token}, false)
+}
+
+func (l *ledger) checkCode(subject []byte, code string) (Found, error) {
+	return l.Check(l.ctx, l.portal, Password, Given{Subject: subject, Code: code}, false)
+}
+
+func (l *ledger) redeemToken(token string) error {
+	_, err := l.RedeemToken(l.ctx, l.portal, Password, token, false)
+	return err
+}
+
+func (l *ledger) redeemCode(subject []byte, code string) error {
+	found, err := l.checkCode(subject, code)
+	if err != nil {
+		return err
+	}
+	return l.Consume(l.ctx, l.portal, Password, found, false)
+}
+
+// guess types n different wrong codes and gives how many of them were heard.
+func (l *ledger) guess(subject []byte, n int) (heard int) {
+	l.t.Helper()
+	for i := range n {
+		_, err := l.checkCode(subject, wrong(i))
+		switch code := fault.CodeOf(err); code {
+		case fault.TokenInvalid:
+			heard++
+		default:
+			require.Equal(l.t, fault.CodeAttemptsExhausted, code)
+		}
+	}
+	return heard
+}
+
+// wrong is a code that no test's secret has.
+func wrong(i int) string { return fmt.Sprintf("%06d", i) }
+
+func requireCode(t testing.TB, want fault.Code, err error) fault.Error {
+	t.Helper()
+	var f *fault.Error
+	require.ErrorAs(t, err, &f)
+	require.Equal(t, want, f.Code)
+	return *f
+}

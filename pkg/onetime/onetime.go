@@ -1,0 +1,102 @@
+// Package onetime is the ledger of one-time secrets: the links and typed codes that confirm an address, set a password
+// or log in. A secret stands nowhere. It is derived from the secret key over what its row holds, one row for each
+// portal, purpose and address, existing or not: so the newest alone can be good, and a stolen database opens nothing.
+package onetime
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Purpose is what a secret is for. Of one purpose and subject only the newest counts.
+type Purpose string
+
+// The purposes. Setting the first password and resetting one are one purpose; the variant tells them apart.
+const (
+	Confirmation Purpose = "confirmation"
+	Password     Purpose = "password"
+	LoginCode    Purpose = "login_code"
+)
+
+// Kept is how long a row is kept after it expired and was last touched (contract §2): until then a bad secret can be
+// told used, superseded and expired apart.
+const Kept = 30 * 24 * time.Hour
+
+// Tries are how many wrong codes are heard for one secret, whatever races.
+const Tries = 5
+
+// offAfter is how many wrong codes in a row, across secrets, switch typed codes off.
+const offAfter = 100
+
+// How often is often enough, for one purpose and subject (contract §2).
+var (
+	askQuotas   = []quota{{1, time.Minute}, {5, time.Hour}, {20, 24 * time.Hour}}
+	sendQuotas  = []quota{{1, time.Minute}} // what an administrator sends has a cool-down of its own and no caps
+	wrongQuotas = []quota{{15, time.Hour}, {50, 24 * time.Hour}}
+)
+
+// Account is what a secret rests on: it dies when the stamp changes, or the account is disabled or goes.
+type Account struct {
+	ID            uuid.UUID
+	SecurityStamp uuid.UUID
+}
+
+// Wanted is a secret to be issued.
+type Wanted struct {
+	Purpose Purpose
+	// Subject is the keyed digest of the address, 32 bytes.
+	Subject []byte
+	// Account is nil for nobody: the same row is written, and no secret of it is ever good.
+	Account *Account
+	Variant string
+	TTL     time.Duration
+	// ByAdministrator leaves the person's cool-down and caps alone.
+	ByAdministrator bool
+	// DeliveryID is the message that carries it.
+	DeliveryID uuid.UUID
+}
+
+// Issued is a secret that was.
+type Issued struct {
+	Generation int64
+	ExpiresAt  time.Time
+	// ResendAfter is when the same caller may ask for the next one: a minute, or longer where a cap is reached.
+	ResendAfter time.Duration
+	DeliveryID  uuid.UUID
+}
+
+// Secret is what a message carries.
+type Secret struct {
+	Token     string
+	Code      string // 6 digits
+	ExpiresAt time.Time
+	Variant   string
+}
+
+// Given is what a person gives back: the token of a link, or else a typed code and whose it is.
+type Given struct {
+	Token   string
+	Subject []byte
+	Code    string
+}
+
+// Found is a secret that was good when it was looked at.
+type Found struct {
+	AccountID uuid.UUID
+	// SecurityStamp is the account's. Consume sees the account as it was when its statement began, so what follows in
+	// its transaction must find this stamp once more as it writes to the account.
+	SecurityStamp uuid.UUID
+	Subject       []byte
+	Variant       string
+	ExpiresAt     time.Time
+	Generation    int64
+	proof         proof
+}
+
+// proof is how a Found came to be: only Check makes one, so nothing else can be consumed.
+type proof struct {
+	seed
+	typed     bool
+	lastLogin int64 // of the account, in Unix milliseconds; 0 for never
+}

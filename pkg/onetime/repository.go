@@ -1,0 +1,172 @@
+package onetime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// Repository keeps the ledger.
+type Repository struct{ db *database.DB }
+
+// NewRepository keeps the ledger in db.
+func NewRepository(db *database.DB) *Repository { return &Repository{db} }
+
+// history is how many generations and times the logs keep, wrong codes apart: those that their longest quota needs.
+const history = 20
+
+// issueAnew is one statement that gives the row its next generation, or changes nothing and returns no row where a
+// cool-down or cap holds: of any number at once, exactly as many as are allowed come through.
+func issueAnew(held string) string {
+	return fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject, generation, key_id, variant, expires_at,
+		redeemed, tries, wrong_in_a_row, account_id, security_stamp, delivery_id, issued, asked, sent, wrong, updated_at)
+	VALUES (@portal, @purpose, @subject, @now, @key, @variant, @expires, '', 0, 0, @account, @stamp, @delivery, @issued,
+		@asked, @sent, '', @now)
+	ON CONFLICT (portal_id, purpose, subject) DO UPDATE SET
+		generation = %[1]s, key_id = excluded.key_id, variant = excluded.variant, expires_at = excluded.expires_at,
+		tries = 0, account_id = excluded.account_id, security_stamp = excluded.security_stamp,
+		delivery_id = excluded.delivery_id,
+		issued = substr(CAST(%[1]s AS TEXT) || substr(excluded.issued, %[2]d) || onetime_secrets.issued, 1, %[3]d),
+		asked = substr(excluded.asked || onetime_secrets.asked, 1, %[4]d),
+		sent = substr(excluded.sent || onetime_secrets.sent, 1, %[4]d),
+		updated_at = excluded.updated_at
+	WHERE NOT %[5]s
+	RETURNING generation, asked, sent`,
+		`CASE WHEN onetime_secrets.generation < excluded.generation THEN excluded.generation
+			ELSE onetime_secrets.generation + 1 END`,
+		logWidth+1, history*issueWidth, history*logWidth, held)
+}
+
+var (
+	issueAsked = issueAnew(exceeded("asked", askQuotas))
+	issueSent  = issueAnew(exceeded("sent", sendQuotas))
+)
+
+// issue raises the generation. Errors: database.ErrNotFound when a cool-down or cap holds.
+func (r *Repository) issue(ctx context.Context, portalID uuid.UUID, w Wanted, key keyring.ID, now time.Time) (*row, error) {
+	at := now.UnixMilli()
+	args := map[string]any{
+		"portal": portalID, "purpose": w.Purpose, "subject": w.Subject, "now": at, "key": key, "variant": w.Variant,
+		"expires": now.Add(w.TTL).UnixMilli(), "account": nil, "stamp": nil, "delivery": w.DeliveryID,
+		"issued": issue(at, key), "asked": entry(at), "sent": log(""),
+	}
+	if w.Account != nil {
+		args["account"], args["stamp"] = w.Account.ID, w.Account.SecurityStamp
+	}
+	statement := issueAsked
+	if w.ByAdministrator {
+		statement, args["asked"], args["sent"] = issueSent, log(""), entry(at)
+	}
+	cutoffs(args, "asked", askQuotas, now)
+	cutoffs(args, "sent", sendQuotas, now)
+	var after row
+	err := r.db.From(ctx).Raw(statement, args).Row().Scan(&after.generation, &after.asked, &after.sent)
+	return &after, database.Err(err)
+}
+
+// read reads the row of a subject, and the account as it is now. There is none for an address for which nothing ever
+// happened, which reads as the zero row.
+func (r *Repository) read(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte) (*row, error) {
+	var of row
+	err := r.db.From(ctx).Raw(`SELECT o.generation, o.key_id, o.variant, o.expires_at, o.redeemed, o.tries,
+			o.wrong_in_a_row, o.account_id, o.security_stamp, o.delivery_id, o.issued, o.asked, o.sent, o.wrong,
+			a.id IS NOT NULL, COALESCE(a.security_stamp = o.security_stamp, FALSE), a.disabled_at IS NOT NULL,
+			COALESCE((SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id), 0)
+		FROM onetime_secrets o LEFT JOIN accounts a ON a.portal_id = o.portal_id AND a.id = o.account_id
+		WHERE o.portal_id = ? AND o.purpose = ? AND o.subject = ?`, portalID, purpose, subject).Row().Scan(
+		&of.generation, &of.key, &of.variant, &of.expiresAt, &of.redeemed, &of.tries, &of.wrongInARow, &of.account,
+		&of.stamp, &of.delivery, &of.issued, &of.asked, &of.sent, &of.wrong, &of.exists, &of.unchanged, &of.disabled,
+		&of.lastLogin)
+	if err = database.Err(err); errors.Is(err, database.ErrNotFound) {
+		return &row{}, nil
+	}
+	return &of, err
+}
+
+// heard is the SQL of row.refusal's opposite: whether typed codes are heard. An account's login after the newest wrong
+// code, at @login, ends the row of them.
+var heard = fmt.Sprintf(`(onetime_secrets.tries < %d AND NOT %s AND (onetime_secrets.wrong_in_a_row < %d OR %s))`,
+	Tries, exceeded("wrong", wrongQuotas), offAfter, loggedIn)
+
+const loggedIn = `substr(onetime_secrets.wrong, 1, 13) < @login`
+
+func bindHeard(args map[string]any, lastLogin int64, now time.Time) {
+	args["login"] = entry(lastLogin)
+	cutoffs(args, "wrong", wrongQuotas, now)
+}
+
+// miss is one statement too: it counts nothing and returns no row where wrong codes are not heard any more, or a newer
+// secret came meanwhile. An address without a row gets one, of generation 0.
+var miss = fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject, generation, key_id, variant, expires_at,
+		redeemed, tries, wrong_in_a_row, issued, asked, sent, wrong, updated_at)
+	VALUES (@portal, @purpose, @subject, 0, 0, '', 0, '', 1, 1, '', '', '', @entry, @now)
+	ON CONFLICT (portal_id, purpose, subject) DO UPDATE SET
+		tries = onetime_secrets.tries + 1,
+		wrong_in_a_row = CASE WHEN %s THEN 1 ELSE onetime_secrets.wrong_in_a_row + 1 END,
+		wrong = substr(excluded.wrong || onetime_secrets.wrong, 1, %d),
+		updated_at = excluded.updated_at
+	WHERE onetime_secrets.generation = @generation AND %s
+	RETURNING tries, wrong_in_a_row, wrong`, loggedIn, wrongQuotas[len(wrongQuotas)-1].n*logWidth, heard)
+
+// miss counts a wrong code that was compared with what was read, and gives the counts after it. Errors:
+// database.ErrNotFound when it was not counted: read again.
+func (r *Repository) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, was *row, now time.Time) (*row, error) {
+	args := map[string]any{
+		"portal": portalID, "purpose": purpose, "subject": subject, "generation": was.generation,
+		"entry": entry(now.UnixMilli()), "now": now.UnixMilli(),
+	}
+	bindHeard(args, was.lastLogin, now)
+	var after row
+	err := r.db.From(ctx).Raw(miss, args).Row().Scan(&after.tries, &after.wrongInARow, &after.wrong)
+	return &after, database.Err(err)
+}
+
+// redeem consumes a secret if it is good at this very moment. Of any number at once, one is given the row.
+var redeem = fmt.Sprintf(`UPDATE onetime_secrets SET
+		redeemed = substr(@entry || redeemed, 1, %d), wrong_in_a_row = 0, updated_at = @now
+	WHERE portal_id = @portal AND purpose = @purpose AND subject = @subject AND generation = @generation
+		AND key_id = @key AND substr(redeemed, 1, 13) <> @entry AND expires_at > @now
+		AND EXISTS (SELECT 1 FROM accounts a WHERE a.portal_id = onetime_secrets.portal_id
+			AND a.id = onetime_secrets.account_id AND a.security_stamp = onetime_secrets.security_stamp
+			AND a.disabled_at IS NULL)`, history*logWidth)
+
+const redeemed = ` RETURNING account_id, security_stamp, variant, expires_at`
+
+// redeem consumes a secret; a code only while codes are heard. Errors: database.ErrNotFound when it is not good.
+func (r *Repository) redeem(ctx context.Context, p proof, now time.Time) (*row, error) {
+	args := map[string]any{
+		"portal": p.portalID, "purpose": p.purpose, "subject": p.subject, "generation": p.generation, "key": p.key,
+		"entry": entry(p.generation), "now": now.UnixMilli(),
+	}
+	statement := redeem
+	if p.typed {
+		statement += " AND " + heard
+		bindHeard(args, p.lastLogin, now)
+	}
+	var of row
+	err := r.db.From(ctx).Raw(statement+redeemed, args).Row().Scan(&of.account, &of.stamp, &of.variant, &of.expiresAt)
+	return &of, database.Err(err)
+}
+
+// inTx reports whether ctx carries a transaction, which could take a count back.
+func (r *Repository) inTx(ctx context.Context) bool {
+	_, inTx := database.SQLTx(r.db.From(ctx))
+	return inTx
+}
+
+// sweep deletes some rows that expired, and were last touched, before a time; one that is touched meanwhile stays.
+// Codes that are off stay off, however long ago that was.
+func (r *Repository) sweep(ctx context.Context, before time.Time, batch int) (int, error) {
+	const over = `expires_at < @before AND updated_at < @before AND wrong_in_a_row < @off`
+	ctx = database.AcrossPortals(ctx, "what is long over is swept, whosever it was")
+	swept := r.db.From(ctx).Exec(`DELETE FROM onetime_secrets WHERE `+over+` AND (portal_id, purpose, subject) IN (
+		SELECT portal_id, purpose, subject FROM onetime_secrets WHERE `+over+` LIMIT @batch)`,
+		map[string]any{"before": before.UnixMilli(), "off": offAfter, "batch": batch})
+	return int(swept.RowsAffected), database.Err(swept.Error)
+}

@@ -1,0 +1,81 @@
+package onetime
+
+import (
+	"crypto/hmac"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// seed is what a secret is derived from. Token and code are two faces of it, under subkeys of their own.
+type seed struct {
+	portalID   uuid.UUID
+	purpose    Purpose
+	subject    []byte
+	generation int64
+	key        keyring.ID
+}
+
+const (
+	subjectSize = 32
+	payloadSize = subjectSize + 8 // the subject and the generation
+)
+
+var errSubject = errors.New("onetime: a subject is a digest of 32 bytes")
+
+func (s seed) token(ring *keyring.Ring) (string, error) {
+	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.subject...), uint64(s.generation))
+	return ring.Token(s.key, tokensFor(s.purpose), s.portalID[:], payload)
+}
+
+// readToken gives what a token was derived from. It asks no database. Errors: token_invalid.
+func readToken(ring *keyring.Ring, portalID uuid.UUID, purpose Purpose, token string) (seed, error) {
+	payload, key, err := ring.ReadToken(tokensFor(purpose), portalID[:], token, payloadSize)
+	if err != nil {
+		return seed{}, fault.Wrap(fault.TokenInvalid, err)
+	}
+	generation := int64(binary.BigEndian.Uint64(payload[subjectSize:]))
+	return seed{portalID, purpose, payload[:subjectSize], generation, key}, nil
+}
+
+func tokensFor(p Purpose) keyring.Purpose { return keyring.Purpose("one-time-token/" + p) }
+
+const codeDigits = 6
+
+// code is a MAC truncated to 6 digits (RFC 4226 §5.3). Errors: keyring.ErrUnknownKey.
+func (s seed) code(ring *keyring.Ring) (string, error) {
+	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID[:], s.subject,
+		binary.BigEndian.AppendUint64(nil, uint64(s.generation)))
+	if err != nil {
+		return "", err
+	}
+	offset := mac[len(mac)-1] & 0xf
+	return fmt.Sprintf("%0*d", codeDigits, binary.BigEndian.Uint32(mac[offset:])&0x7fffffff%1_000_000), nil
+}
+
+// hasCode reports whether the seed's code is this one. A key that the ring has no more derives none.
+func (s seed) hasCode(ring *keyring.Ring, code string) bool {
+	own, err := s.code(ring)
+	return err == nil && hmac.Equal([]byte(own), []byte(code))
+}
+
+// readCode drops the spaces and dashes that a code was typed or pasted with. What is left must be 6 ASCII digits.
+func readCode(typed string) (code string, ok bool) {
+	digits := make([]byte, 0, codeDigits)
+	for _, r := range typed {
+		switch {
+		case unicode.IsSpace(r), unicode.Is(unicode.Dash, r):
+		case r < '0' || r > '9' || len(digits) == codeDigits:
+			return "", false
+		default:
+			digits = append(digits, byte(r))
+		}
+	}
+	return string(digits), len(digits) == codeDigits
+}

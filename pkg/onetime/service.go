@@ -1,0 +1,132 @@
+package onetime
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// Service issues secrets and says what those that come back are worth.
+type Service struct {
+	repo *Repository
+	ring *keyring.Ring
+	now  func() time.Time
+}
+
+// NewService keeps the ledger in repo and derives secrets from ring.
+func NewService(repo *Repository, ring *keyring.Ring, now func() time.Time) *Service {
+	return &Service{repo, ring, now}
+}
+
+// Issue makes a secret, which supersedes the one before it. In the caller's transaction, if there is one, the row is then
+// locked: it comes before account, lockout, session and delivery.
+//
+// Errors: resend_too_soon with a RetryAfter; nothing is issued then.
+func (s *Service) Issue(ctx context.Context, portalID uuid.UUID, w Wanted) (Issued, error) {
+	if len(w.Subject) != subjectSize {
+		return Issued{}, errSubject
+	}
+	now := s.clock()
+	after, err := s.repo.issue(ctx, portalID, w, s.ring.Primary(), now)
+	if errors.Is(err, database.ErrNotFound) {
+		if after, err = s.repo.read(ctx, portalID, w.Purpose, w.Subject); err == nil {
+			err = fault.New(fault.ResendTooSoon).After(wait(after.free(w.ByAdministrator), now))
+		}
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{
+		Generation: after.generation, ExpiresAt: now.Add(w.TTL), ResendAfter: wait(after.free(w.ByAdministrator), now),
+		DeliveryID: w.DeliveryID,
+	}, nil
+}
+
+// Outstanding gives the secret that could be redeemed now, if there is one.
+func (s *Service) Outstanding(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte) (Issued, bool, error) {
+	row, err := s.repo.read(ctx, portalID, purpose, subject)
+	if err != nil {
+		return Issued{}, false, err
+	}
+	now := s.clock()
+	_, err = s.derive(row, seed{portalID, purpose, subject, row.generation, row.key}, now)
+	switch fault.CodeOf(err) {
+	case "":
+	case fault.Internal:
+		return Issued{}, false, err
+	default:
+		return Issued{}, false, nil
+	}
+	return Issued{
+		Generation: row.generation, ExpiresAt: time.UnixMilli(row.expiresAt).UTC(),
+		ResendAfter: max(0, row.free(false).Sub(now)), DeliveryID: row.delivery.UUID,
+	}, true, nil
+}
+
+// Secret derives what a message carries, as it is sent: only what could be redeemed now.
+//
+// Errors: token_used, token_superseded, account_disabled, token_expired: there is nothing to send any more.
+func (s *Service) Secret(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, generation int64) (Secret, error) {
+	row, err := s.repo.read(ctx, portalID, purpose, subject)
+	if err != nil {
+		return Secret{}, err
+	}
+	return s.derive(row, seed{portalID, purpose, subject, generation, row.key}, s.clock())
+}
+
+// derive makes the secret of a row's newest generation. What was issued under a key that the ring has no more can be
+// redeemed by nobody.
+func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
+	if err := row.verdict(of.generation, false, now); err != nil {
+		return Secret{}, err
+	}
+	code, err := of.code(s.ring)
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return Secret{}, fault.Wrap(fault.TokenExpired, err)
+	}
+	if err != nil {
+		return Secret{}, err
+	}
+	token, err := of.token(s.ring)
+	if err != nil {
+		return Secret{}, err
+	}
+	return Secret{token, code, time.UnixMilli(row.expiresAt).UTC(), row.variant}, nil
+}
+
+// AccountOf tells whom a genuine token was sent to, however old, used or superseded it is: it may be given in place of
+// the address when a new one is asked for. The account may have another address by now, so its subject must be compared
+// with the one that is returned before anything is sent there.
+//
+// Errors: token_invalid; token_expired when the row or the account is gone.
+func (s *Service) AccountOf(ctx context.Context, portalID uuid.UUID, purpose Purpose, token string) (uuid.UUID, []byte, error) {
+	of, err := readToken(s.ring, portalID, purpose, token)
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	row, err := s.repo.read(ctx, portalID, purpose, of.subject)
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	if row.forged(of) {
+		return uuid.Nil, nil, fault.New(fault.TokenInvalid)
+	}
+	if !row.exists {
+		return uuid.Nil, nil, fault.New(fault.TokenExpired)
+	}
+	return row.account.UUID, of.subject, nil
+}
+
+// Sweep deletes up to batch rows that are of no use any more, and tells how many: call it until there are none.
+func (s *Service) Sweep(ctx context.Context, batch int) (int, error) {
+	return s.repo.sweep(ctx, s.clock().Add(-Kept), batch)
+}
+
+// clock is the time as the tables keep it, in milliseconds.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

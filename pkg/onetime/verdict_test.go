@@ -1,0 +1,345 @@
+package onetime
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+// TestVerdicts holds the contract's order (§2) for both faces of a secret: what the first secret that p got is told.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	redeem := func(t *testing.T, l *ledger, s Secret) { require.NoError(t, l.redeemToken(s.Token)) }
+	tests := []struct {
+		name    string
+		arrange func(t *testing.T, l *ledger, p person, first Secret)
+		private bool
+		want    fault.Code
+		code    fault.Code // what the typed code is told, where that differs
+	}{
+		{
+			name:    "good",
+			arrange: func(*testing.T, *ledger, person, Secret) {},
+		},
+		{
+			name:    "good to its last millisecond",
+			arrange: func(_ *testing.T, l *ledger, _ person, _ Secret) { l.clock.pass(ttl - time.Millisecond) },
+		},
+		{
+			name:    "used",
+			arrange: func(t *testing.T, l *ledger, _ person, first Secret) { redeem(t, l, first) },
+			want:    fault.TokenUsed,
+		},
+		{
+			name: "used by its other face",
+			arrange: func(t *testing.T, l *ledger, p person, first Secret) {
+				require.NoError(t, l.redeemCode(p.subject, first.Code))
+			},
+			want: fault.TokenUsed,
+		},
+		{
+			name: "used and expired",
+			arrange: func(t *testing.T, l *ledger, _ person, first Secret) {
+				redeem(t, l, first)
+				l.clock.pass(ttl)
+			},
+			want: fault.TokenUsed,
+		},
+		{
+			name: "used and disabled",
+			arrange: func(t *testing.T, l *ledger, p person, first Secret) {
+				redeem(t, l, first)
+				l.disable(p)
+			},
+			want: fault.TokenUsed,
+		},
+		{
+			name: "used and superseded",
+			arrange: func(t *testing.T, l *ledger, p person, first Secret) {
+				redeem(t, l, first)
+				l.issueLater(p)
+			},
+			want: fault.TokenUsed,
+		},
+		{
+			name: "used, and the one after it too",
+			arrange: func(t *testing.T, l *ledger, p person, first Secret) {
+				redeem(t, l, first)
+				redeem(t, l, l.issueLater(p))
+			},
+			want: fault.TokenUsed,
+		},
+		{
+			name:    "superseded",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.issueLater(p) },
+			want:    fault.TokenSuperseded,
+		},
+		{
+			name:    "superseded by one that was used",
+			arrange: func(t *testing.T, l *ledger, p person, _ Secret) { redeem(t, l, l.issueLater(p)) },
+			want:    fault.TokenSuperseded,
+		},
+		{
+			name: "superseded and expired",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
+				l.issueLater(p)
+				l.clock.pass(ttl)
+			},
+			want: fault.TokenSuperseded,
+		},
+		{
+			name: "superseded and disabled",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
+				l.issueLater(p)
+				l.disable(p)
+			},
+			want: fault.TokenSuperseded,
+		},
+		{
+			name:    "expired",
+			arrange: func(_ *testing.T, l *ledger, _ person, _ Secret) { l.clock.pass(ttl) },
+			want:    fault.TokenExpired,
+		},
+		{
+			name:    "the password or the address changed",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.set(p, "security_stamp", uuid.New()) },
+			want:    fault.TokenExpired,
+		},
+		{
+			name:    "disabled",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.disable(p) },
+			want:    fault.AccountDisabled,
+		},
+		{
+			name:    "disabled, and the stamp as it was",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.set(p, "disabled_at", 1) },
+			want:    fault.AccountDisabled,
+		},
+		{
+			name:    "disabled, at a private portal",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.disable(p) },
+			private: true, want: fault.TokenExpired,
+		},
+		{
+			name: "disabled, and enabled again",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
+				l.disable(p)
+				l.set(p, "disabled_at", nil)
+			},
+			want: fault.TokenExpired,
+		},
+		{
+			name:    "deleted",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.remove(p) },
+			want:    fault.TokenExpired,
+		},
+		{
+			name: "deleted, and made anew",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
+				l.remove(p)
+				p.SecurityStamp = uuid.New()
+				l.addAccount(p)
+			},
+			want: fault.TokenExpired,
+		},
+		{
+			name: "made anew with another id",
+			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
+				l.remove(p)
+				p.ID = uuid.New()
+				l.addAccount(p)
+			},
+			want: fault.TokenExpired,
+		},
+		{
+			name: "swept",
+			arrange: func(t *testing.T, l *ledger, _ person, _ Secret) {
+				l.clock.pass(ttl + Kept + time.Millisecond)
+				n, err := l.Sweep(l.ctx, 1000)
+				require.NoError(t, err)
+				require.Positive(t, n)
+			},
+			want: fault.TokenExpired, code: fault.TokenInvalid,
+		},
+		{
+			name: "swept, and a wrong code typed since",
+			arrange: func(t *testing.T, l *ledger, p person, _ Secret) {
+				l.exec(`DELETE FROM onetime_secrets WHERE portal_id = ?`, l.portal)
+				require.Equal(t, 1, l.guess(p.subject, 1))
+			},
+			want: fault.TokenExpired, code: fault.TokenInvalid,
+		},
+	}
+	each(t, func(t *testing.T, l *ledger) {
+		for _, test := range tests {
+			if test.code == "" {
+				test.code = test.want
+			}
+			t.Run(test.name, func(t *testing.T) {
+				l := l.in(t)
+				p := l.person()
+				first := l.issue(p)
+				test.arrange(t, l, p, first)
+				token, code := Given{Token: first.Token}, Given{Subject: p.subject, Code: first.Code}
+
+				for range 2 { // looking changes nothing
+					_, err := l.Check(l.ctx, l.portal, Password, token, test.private)
+					require.Equal(t, test.want, fault.CodeOf(err))
+					found, err := l.Check(l.ctx, l.portal, Password, code, test.private)
+					require.Equal(t, test.code, fault.CodeOf(err))
+					if err == nil {
+						require.Equal(t, Found{
+							AccountID: p.ID, SecurityStamp: p.SecurityStamp, Subject: p.subject, Variant: "reset",
+							ExpiresAt: first.ExpiresAt, Generation: found.Generation, proof: found.proof,
+						}, found)
+					}
+				}
+				_, err := l.RedeemToken(l.ctx, l.portal, Password, first.Token, test.private)
+				require.Equal(t, test.want, fault.CodeOf(err))
+			})
+		}
+	})
+}
+
+// TestConsumeLooksAgain changes the world between Check and Consume.
+func TestConsumeLooksAgain(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		meanwhile func(t *testing.T, l *ledger, p person, s Secret)
+		want      fault.Code
+		typed     fault.Code
+	}{
+		{"nothing", func(*testing.T, *ledger, person, Secret) {}, "", ""},
+		{"used", func(t *testing.T, l *ledger, _ person, s Secret) {
+			require.NoError(t, l.redeemToken(s.Token))
+		}, fault.TokenUsed, fault.TokenUsed},
+		{"superseded", func(_ *testing.T, l *ledger, p person, _ Secret) {
+			l.issueLater(p)
+		}, fault.TokenSuperseded, fault.TokenSuperseded},
+		{"expired", func(_ *testing.T, l *ledger, _ person, _ Secret) { l.clock.pass(ttl) }, fault.TokenExpired, fault.TokenExpired},
+		{"disabled", func(_ *testing.T, l *ledger, p person, _ Secret) { l.disable(p) }, fault.AccountDisabled, fault.AccountDisabled},
+		{"deleted", func(_ *testing.T, l *ledger, p person, _ Secret) { l.remove(p) }, fault.TokenExpired, fault.TokenExpired},
+		{"too many wrong codes", func(t *testing.T, l *ledger, p person, _ Secret) {
+			require.Equal(t, Tries, l.guess(p.subject, Tries))
+		}, "", fault.CodeAttemptsExhausted},
+	}
+	each(t, func(t *testing.T, l *ledger) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				l := l.in(t)
+				for _, typed := range []bool{false, true} {
+					p := l.person()
+					s := l.issue(p)
+					given, want := Given{Token: s.Token}, test.want
+					if typed {
+						given, want = Given{Subject: p.subject, Code: s.Code}, test.typed
+					}
+					found, err := l.Check(l.ctx, l.portal, Password, given, false)
+					require.NoError(t, err)
+					test.meanwhile(t, l, p, s)
+					require.Equal(t, want, fault.CodeOf(l.Consume(l.ctx, l.portal, Password, found, false)))
+				}
+			})
+		}
+	})
+}
+
+func TestConsumeTakesWhatCheckFound(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, l *ledger) {
+		s := l.issue(l.person())
+		found, err := l.checkToken(s.Token)
+		require.NoError(t, err)
+		made := Found{AccountID: found.AccountID, Subject: found.Subject, Generation: found.Generation}
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Password, made, false))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, found, false))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Password, found, false))
+		require.NoError(t, l.Consume(l.ctx, l.portal, Password, found, false))
+	})
+}
+
+func TestTokensThatAreNone(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, l *ledger) {
+		p := l.person()
+		other := l.addPortal(2)
+		token := l.issue(p).Token
+		require.Len(t, token, 82)
+		require.NotContains(t, token, "=")
+
+		ctx, counter := database.CountStatements(l.ctx)
+		check := func(portal uuid.UUID, purpose Purpose, token string) {
+			t.Helper()
+			_, err := l.Check(ctx, portal, purpose, Given{Token: token}, false)
+			requireCode(t, fault.TokenInvalid, err)
+			_, err = l.RedeemToken(ctx, portal, purpose, token, false)
+			requireCode(t, fault.TokenInvalid, err)
+			_, _, err = l.AccountOf(ctx, portal, purpose, token)
+			requireCode(t, fault.TokenInvalid, err)
+		}
+		check(other, Password, token)
+		check(l.portal, Confirmation, token)
+		check(l.portal, LoginCode, token)
+		for _, changed := range []string{
+			"x", token[:81], token + "A", token + "=", token + "\n", " " + token, strings.ToLower(token),
+			token[:40] + "\r\n" + token[40:], strings.Repeat("A", len(token)),
+		} {
+			check(l.portal, Password, changed)
+		}
+		for i := range token {
+			for _, by := range "AZ_-09" {
+				if changed := token[:i] + string(by) + token[i+1:]; changed != token {
+					check(l.portal, Password, changed)
+				}
+			}
+		}
+		require.Zero(t, counter.N(), "a forged token costs no statement")
+		require.NoError(t, l.redeemToken(token))
+	})
+}
+
+// TestNobody holds that an address without an account behaves like one with, until somebody knows a secret of it.
+func TestNobody(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, l *ledger) {
+		stranger, p := l.stranger(), l.person()
+		issued, err := l.Issue(l.ctx, l.portal, fromStranger(stranger))
+		require.NoError(t, err)
+		owned, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		require.NoError(t, err)
+		issued.DeliveryID = owned.DeliveryID
+		require.Equal(t, owned, issued)
+
+		_, err = l.Secret(l.ctx, l.portal, Password, stranger, issued.Generation)
+		requireCode(t, fault.TokenExpired, err)
+		_, outstanding, err := l.Outstanding(l.ctx, l.portal, Password, stranger)
+		require.NoError(t, err)
+		require.False(t, outstanding)
+
+		// Even the right code is wrong, and counts.
+		of := seed{l.portal, Password, stranger, issued.Generation, l.ring.Primary()}
+		code, err := of.code(l.ring)
+		require.NoError(t, err)
+		token, err := of.token(l.ring)
+		require.NoError(t, err)
+		_, err = l.checkCode(stranger, code)
+		require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])
+		requireCode(t, fault.TokenExpired, l.redeemToken(token))
+
+		require.Equal(t, 1, l.guess(p.subject, 1)) // as many as the stranger
+		for i := range Tries {
+			_, ofStranger := l.checkCode(stranger, wrong(i))
+			_, ofPerson := l.checkCode(p.subject, wrong(i))
+			require.Equal(t, ofPerson, ofStranger)
+		}
+		_, ofPerson := l.checkCode(p.subject, wrong(9))
+		requireCode(t, fault.CodeAttemptsExhausted, ofPerson)
+	})
+}
