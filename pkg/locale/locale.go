@@ -77,3 +77,18 @@ func Wait(l Language, d time.Duration) string {
 	}
 	return Text(l, "duration."+unit, Data{"count": int(count)})
 }
+
+// Validity says how long something is good for in words, rounded to the nearest: seconds below two minutes, then
+// minutes, hours from two on, days from two on.
+func Validity(l Language, d time.Duration) string {
+	unit, count := "seconds", d.Seconds()
+	switch {
+	case d > 47*time.Hour:
+		unit, count = "days", d.Hours()/24
+	case d > 119*time.Minute:
+		unit, count = "hours", d.Hours()
+	case d > 119*time.Second:
+		unit, count = "minutes", d.Minutes()
+	}
+	return Text(l, "duration."+unit, Data{"count": int(math.Round(count))})
+}

@@ -89,6 +89,17 @@ func TestWaitRoundsUp(t *testing.T) {
 	}
 }
 
+func TestValidityRoundsToTheNearest(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		59_600 * time.Millisecond: "60 seconds", 2*time.Minute - time.Millisecond: "2 minutes",
+		15*time.Minute - time.Second: "15 minutes", 2*time.Hour - time.Second: "2 hours", 24*time.Hour - time.Second: "24 hours",
+		48*time.Hour - time.Second: "2 days", 7*24*time.Hour - time.Minute: "7 days",
+	} {
+		require.Equal(t, want, Validity(English, d))
+	}
+}
+
 func FuzzMatch(f *testing.F) {
 	for _, header := range []string{"", "de", "en-GB,en;q=0.9", "*;q=0", "x-private", "de;q=1;q=2", "\x00"} {
 		f.Add(header)

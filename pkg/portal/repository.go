@@ -156,7 +156,8 @@ func (r *Repository) delete(ctx context.Context, id uuid.UUID, now time.Time) er
 			return database.ErrNotFound
 		}
 		// Sessions go with their accounts.
-		for _, table := range []string{"portal_domains", "accounts", "lockouts", "api_keys", "audit_events"} {
+		for _, table := range []string{"portal_domains", "onetime_secrets", "accounts", "lockouts", "deliveries",
+			"api_keys", "audit_events"} {
 			if err := r.db.From(ctx).Exec("DELETE FROM "+table+" WHERE portal_id = ?", id).Error; err != nil {
 				return database.Err(err)
 			}

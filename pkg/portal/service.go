@@ -127,6 +127,26 @@ func (s *Service) List(ctx context.Context, before uuid.UUID, limit int) ([]*Por
 	return s.repo.page(ctx, before, limit)
 }
 
+// Each calls do for every portal, disabled ones too, until it fails.
+func (s *Service) Each(ctx context.Context, do func(*Portal) error) error {
+	const batch = 200
+	for before := uuid.Nil; ; {
+		portals, err := s.repo.page(ctx, before, batch)
+		if err != nil {
+			return err
+		}
+		for _, p := range portals {
+			if err := do(p); err != nil {
+				return err
+			}
+			before = p.ID
+		}
+		if len(portals) < batch {
+			return nil
+		}
+	}
+}
+
 // Create makes a portal. Errors: validation_failed, with every member that is wrong.
 func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*Portal, error) {
 	wrong := settings.normalize()

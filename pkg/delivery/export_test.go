@@ -1,0 +1,21 @@
+package delivery
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+)
+
+// Trust makes a sender trust the authorities of a test's relay.
+func Trust(s *SMTP, authorities *x509.CertPool) { s.tls.RootCAs = authorities }
+
+// Redirect makes a sender connect to another place than its name says.
+func Redirect(s *SMTP, address string) {
+	s.tcp = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+}
+
+// NewQuietHandler is what the queue logs through.
+func NewQuietHandler(next slog.Handler) slog.Handler { return newQuietHandler(next) }

@@ -1,0 +1,51 @@
+package delivery
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// inboxSize is how many messages a developer's inbox keeps.
+const inboxSize = 200
+
+// Inbox is a developer's: it keeps copies of the last messages that were sent, secrets included, in memory alone.
+// The zero Inbox is empty and ready.
+type Inbox struct {
+	mu    sync.Mutex
+	mails []*Mail // oldest first
+}
+
+// Received is a message in the inbox.
+type Received struct {
+	To      string
+	Subject string
+	Text    string
+	HTML    string
+	Token   string
+	Code    string
+	Link    string
+	At      time.Time
+}
+
+func (i *Inbox) add(m *Mail) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.mails) == inboxSize {
+		i.mails = slices.Delete(i.mails, 0, 1)
+	}
+	i.mails = append(i.mails, m)
+}
+
+// Messages lists what is in the inbox, newest first.
+func (i *Inbox) Messages() []Received {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	all := make([]Received, 0, len(i.mails))
+	for _, m := range slices.Backward(i.mails) {
+		all = append(all, Received{
+			To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Token: m.Token, Code: m.Code, Link: m.Link, At: m.Date,
+		})
+	}
+	return all
+}

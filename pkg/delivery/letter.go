@@ -1,0 +1,137 @@
+package delivery
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// letter is what a message says, before it becomes text and HTML.
+type letter struct {
+	Language  locale.Language
+	Portal    string
+	Subject   string
+	Hello     string
+	HelloHTML string // with any name: escaping makes it harmless
+	Intro     string
+	Button    string
+	Link      string // "" leaves out the button
+	CopyLink  string
+	EnterCode string
+	Code      string // "" leaves it out
+	Notes     []string
+	Foot      []string
+}
+
+// compose writes a letter in the person's language. The secret is empty for kinds that carry none.
+func compose(p *portal.Portal, a *account.Account, d *delivery, secret Secret, now time.Time) *letter {
+	language, ok := locale.Parse(d.locale)
+	if !ok {
+		language = locale.Default
+	}
+	say := func(key string, data locale.Data) string { return locale.Text(language, "mail."+key, data) }
+	kind := string(d.kind)
+	named := locale.Data{"portal": oneLine(p.SenderName())}
+
+	l := &letter{
+		Language: language, Portal: oneLine(p.SenderName()), Subject: say(kind+".subject", named),
+		Hello: say("hello", nil), HelloHTML: say("hello", nil), Intro: say(kind+".intro", named),
+		Link: link(p, d.kind, secret.Token), CopyLink: say("copy_link", nil), Code: secret.Code,
+		EnterCode: say("code", nil),
+	}
+	if a.GivenName != nil && a.Claimed == nil { // a stranger's choice until the mailbox is proved
+		name := oneLine(*a.GivenName)
+		if plainName(name) {
+			l.Hello = say("hello", locale.Data{"name": name})
+		}
+		if name != "" {
+			l.HelloHTML = say("hello", locale.Data{"name": unlinked(name)})
+		}
+	}
+	if l.Link != "" {
+		l.Button, l.EnterCode = say(kind+".button", nil), say("code_too", nil)
+	}
+	if d.kind.carriesSecret() {
+		l.Notes = append(l.Notes,
+			say("valid", locale.Data{"duration": locale.Validity(language, secret.ExpiresAt.Sub(now))})+" "+say("newest", nil),
+			say("secrecy", nil))
+	}
+	if d.kind == AlreadyRegistered {
+		l.Notes = append(l.Notes, say(kind+".how", nil))
+	}
+	if d.origin != "" {
+		l.Notes = append(l.Notes, say("origin", locale.Data{
+			"time": d.originAt.Format("2006-01-02, 15:04 UTC"), "network": d.origin,
+		}))
+	}
+	l.Notes = append(l.Notes, say(kind+".not_you", nil))
+	if support := supportOf(p); support != "" {
+		l.Foot = append(l.Foot, say("support", locale.Data{"support": support}))
+	}
+	l.Foot = append(l.Foot, say("automatic", nil))
+	return l
+}
+
+// link is the portal's page for the kind, with the token in its place; "" where the portal has none.
+func link(p *portal.Portal, kind Kind, token string) string {
+	var page *string
+	switch kind {
+	case Confirm:
+		page = p.Links.Confirm
+	case ResetPassword, SetPassword:
+		page = p.Links.Reset
+	case AlreadyRegistered:
+		page = p.Links.Login
+	}
+	if page == nil {
+		return ""
+	}
+	return strings.ReplaceAll(*page, "{token}", url.QueryEscape(token))
+}
+
+func supportOf(p *portal.Portal) string {
+	var ways []string
+	for _, way := range []*string{p.Support.Email, p.Support.URL} {
+		if way != nil {
+			ways = append(ways, *way)
+		}
+	}
+	return strings.Join(ways, ", ")
+}
+
+// text is the letter as text/plain.
+func (l *letter) text() string {
+	parts := []string{l.Hello, l.Intro}
+	if l.Link != "" {
+		parts = append(parts, l.Button+"\n"+l.Link)
+	}
+	if l.Code != "" {
+		parts = append(parts, l.EnterCode+"\n\n    "+l.Code)
+	}
+	parts = append(parts, l.Notes...)
+	parts = append(parts, "-- \n"+l.Portal+"\n"+strings.Join(l.Foot, "\n"))
+	return strings.Join(parts, "\n\n") + "\n"
+}
+
+//go:embed letter.html
+var letterHTML string
+
+// letterTemplate is parsed when the first letter is written: a start need not wait for it.
+var letterTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("letter").Parse(letterHTML))
+})
+
+// html is the letter as text/html.
+func (l *letter) html() (string, error) {
+	var page bytes.Buffer
+	err := letterTemplate().Execute(&page, l)
+	return page.String(), err
+}

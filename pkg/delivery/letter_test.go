@@ -1,0 +1,131 @@
+package delivery
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+func letterPortal() *portal.Portal {
+	p := &portal.Portal{Settings: portal.Defaults()}
+	confirm, reset := "https://acme.example/c?x=1&t={token}", "https://acme.example/r/{token}"
+	login, support := "https://acme.example/login", "https://acme.example/help"
+	p.Name = "Acme & Söhne"
+	p.Links = portal.Links{Confirm: &confirm, Reset: &reset, Login: &login}
+	p.Support.URL = &support
+	return p
+}
+
+var holes = regexp.MustCompile(`[{}]|mail\.[a-z]|duration\.|<no value>|ZgotmplZ`)
+
+func TestLettersInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 6, 30, 0, 0, time.UTC)
+	name := "Anna"
+	secret := Secret{Token: "a+b/c", Code: "012345", ExpiresAt: now.Add(15 * time.Minute)}
+	links := map[Kind]string{
+		Confirm: "https://acme.example/c?x=1&t=a%2Bb%2Fc", ResetPassword: "https://acme.example/r/a%2Bb%2Fc",
+		SetPassword: "https://acme.example/r/a%2Bb%2Fc", PasswordChanged: "", AlreadyRegistered: "https://acme.example/login",
+	}
+	for _, language := range locale.Languages() {
+		seen := map[string]Kind{}
+		for kind, link := range links {
+			d := &delivery{kind: kind, locale: string(language), origin: "2001:db8::7", originAt: now}
+			given := Secret{}
+			if kind.carriesSecret() {
+				given = secret
+			}
+			l := compose(letterPortal(), &account.Account{GivenName: &name}, d, given, now)
+			page, err := l.html()
+			require.NoError(t, err)
+			text := l.text()
+			require.Equal(t, link, l.Link)
+			require.Contains(t, l.Subject, "Acme & Söhne", "%s %s", language, kind)
+			require.NotContains(t, seen, l.Subject)
+			seen[l.Subject] = kind
+
+			require.Empty(t, holes.FindAllString(text, -1), text)
+			require.Empty(t, holes.FindAllString(page, -1), page)
+			require.Contains(t, page, `<html lang="`+string(language)+`">`)
+			for _, part := range []string{text, strings.ReplaceAll(page, "&#43;", "+")} {
+				require.Contains(t, part, "Anna")
+				require.Contains(t, part, "2026-11-22, 06:30 UTC")
+				require.Contains(t, part, "2001:db8::7")
+				require.Contains(t, part, "https://acme.example/help")
+				require.Equal(t, kind.carriesSecret(), strings.Contains(part, "012345"))
+				require.Equal(t, kind.carriesSecret(), strings.Contains(part, locale.Validity(language, 15*time.Minute)))
+			}
+			require.Contains(t, page, "Acme &amp; Söhne")
+			if link != "" {
+				require.Contains(t, page, `href="`+strings.ReplaceAll(link, "&", "&amp;")+`"`)
+				require.Contains(t, text, "\n"+link+"\n")
+			}
+		}
+	}
+}
+
+func TestALetterNeedsNothingOptional(t *testing.T) {
+	t.Parallel()
+	p := &portal.Portal{Settings: portal.Defaults()}
+	p.Name = "Acme"
+	d := &delivery{kind: AlreadyRegistered, locale: "tlh", createdAt: time.Now()}
+	l := compose(p, new(account.Account), d, Secret{}, time.Now())
+	require.Equal(t, locale.English, l.Language)
+	text := l.text()
+	require.True(t, strings.HasPrefix(text, "Hello,\n\n"))
+	require.NotContains(t, text, "http")
+	require.NotContains(t, text, "network")
+	page, err := l.html()
+	require.NoError(t, err)
+	require.NotContains(t, page, "href")
+}
+
+func TestPlainName(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"Anna": true, "Jean-Luc": true, "D’Arcy O'Neil": true, "Ñandú Ço\u0327": true, "张伟": true, "علي": true, "अनिता": true,
+		"": false, "evil.example": false, "a@b": false, "http:": false, "a/b": false, "Anna2": false, "A_B": false, "<b>": false,
+		"ｅ．ｘ": false, "e。x": false, "1⒈example": false,
+	} {
+		require.Equal(t, want, plainName(name), "%q", name)
+	}
+}
+
+func FuzzLetter(f *testing.F) {
+	for _, name := range []string{"Anna", "<script>alert(1)</script>", "a.example", "\r\nBcc: x", "{{.}}", "{portal}", "\xff", "\u202ex"} {
+		f.Add(name, name)
+	}
+	now := time.Now()
+	f.Fuzz(func(t *testing.T, person, portalName string) {
+		p := letterPortal()
+		p.Name = portalName
+		d := &delivery{kind: Confirm, locale: "en", createdAt: now}
+		l := compose(p, &account.Account{GivenName: &person}, d, Secret{Token: "t", Code: "123456", ExpiresAt: now.Add(time.Hour)}, now)
+		page, err := l.html()
+		require.NoError(t, err)
+		require.Equal(t, 1, strings.Count(page, "<a "), page)
+		require.NotContains(t, page, "<script")
+		require.NotContains(t, l.Subject, "\n")
+		require.NotContains(t, l.Hello, "\n")
+		if hello := strings.TrimSuffix(strings.TrimPrefix(l.Hello, "Hello "), ","); hello != "Hello" {
+			require.NotContains(t, hello, ".")
+			require.NotContains(t, hello, "@")
+		}
+	})
+}
+
+func TestCleanHidesWhatMustNotBeKept(t *testing.T) {
+	t.Parallel()
+	m := &Mail{To: "anna@example.com", Token: "tok", Code: "123456", Link: "https://acme.example/r/tok"}
+	require.Equal(t, "550 <…>: no such user", clean("550 <Anna@Example.com>: no such user", m))
+	require.Equal(t, "554 … and … and … blocked", clean("554 https://acme.example/r/tok and tok and\r\n123456 blocked", m))
+	require.LessOrEqual(t, len([]rune(clean(strings.Repeat("é", 2000), m))), 500)
+	require.Equal(t, "a b", clean("a\x00\xff b", m))
+}

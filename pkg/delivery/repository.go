@@ -1,0 +1,169 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+)
+
+// repository keeps messages and how many each recipient got.
+type repository struct{ db *database.DB }
+
+// delivery is a message as the table has it.
+type delivery struct {
+	portalID       uuid.UUID
+	id             uuid.UUID
+	kind           Kind
+	channel        string
+	masked         string
+	accountID      uuid.NullUUID
+	purpose        string
+	subject        []byte
+	generation     int64
+	locale         string
+	network        string
+	status         Status
+	providerAnswer string
+	createdAt      time.Time
+
+	// origin and originAt are what the message says of where it comes from; they stand in no column.
+	origin   string
+	originAt time.Time
+}
+
+// onItsWay reports whether there is still something to do.
+func (d *delivery) onItsWay() bool { return d.status == Queued || d.status == Delayed }
+
+func (r repository) insert(ctx context.Context, d *delivery) error {
+	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
+		purpose, subject, generation, locale, network, status, attempts, provider_answer, created_at)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0,'',?)`,
+		d.portalID, d.id, d.kind, d.channel, d.masked, d.accountID, d.purpose, d.subject, d.generation, d.locale,
+		d.network, d.status, d.createdAt.UnixMilli()).Error)
+}
+
+// get reads a message. Errors: database.ErrNotFound.
+func (r repository) get(ctx context.Context, portalID, id uuid.UUID) (*delivery, error) {
+	d := &delivery{portalID: portalID, id: id}
+	var created int64
+	err := r.db.From(ctx).Raw(`SELECT kind, channel, masked, account_id, purpose, subject, generation, locale, network,
+		status, provider_answer, created_at FROM deliveries WHERE portal_id = ? AND id = ?`, portalID, id).
+		Row().Scan(&d.kind, &d.channel, &d.masked, &d.accountID, &d.purpose, &d.subject, &d.generation, &d.locale,
+		&d.network, &d.status, &d.providerAnswer, &created)
+	d.createdAt = time.UnixMilli(created).UTC()
+	return d, database.Err(err)
+}
+
+// begin counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
+// got too many messages in the last 24 hours.
+func (r repository) begin(ctx context.Context, d *delivery, recipient []byte, now time.Time) (admitted bool, err error) {
+	admitted = true
+	err = r.db.InTx(ctx, func(ctx context.Context) error {
+		var attempts int64
+		err := r.db.From(ctx).Raw(`UPDATE deliveries SET attempts = attempts + 1 WHERE portal_id = ? AND id = ?
+			RETURNING attempts`, d.portalID, d.id).Row().Scan(&attempts)
+		if err != nil || attempts > 1 {
+			return database.Err(err)
+		}
+		admitted, err = r.admit(ctx, recipient, now)
+		return err
+	})
+	return admitted, err
+}
+
+// entryWidth is the width of a time in a recipient's log: Unix milliseconds have 13 digits until the year 2286.
+const entryWidth = 13
+
+// admit is one statement, so that of any number of messages at once exactly as many are admitted as the day allows, on
+// any number of instances. The oldest entry of a full log is compared as text, which its fixed width allows.
+func (r repository) admit(ctx context.Context, recipient []byte, now time.Time) (bool, error) {
+	const full = `substr(recipients.messages, @last, 13) > @yesterday`
+	var suppressed bool
+	err := r.db.From(ctx).Raw(`INSERT INTO recipients (suppressed, digest, messages, updated_at)
+		VALUES (FALSE, @recipient, @entry, @now)
+		ON CONFLICT (digest) DO UPDATE SET
+			suppressed = `+full+`,
+			messages = CASE WHEN `+full+` THEN recipients.messages
+				ELSE substr(@entry || recipients.messages, 1, @width) END,
+			updated_at = @now
+		RETURNING suppressed`, map[string]any{
+		"recipient": recipient, "entry": entry(now), "now": now.UnixMilli(), "width": DailyMessages * entryWidth,
+		"last": (DailyMessages-1)*entryWidth + 1, "yesterday": entry(now.Add(-24 * time.Hour)),
+	}).Row().Scan(&suppressed)
+	return !suppressed, database.Err(err)
+}
+
+func entry(at time.Time) string { return fmt.Sprintf("%0*d", entryWidth, at.UnixMilli()) }
+
+// note writes what became of a message that is on its way; one that has come to its end keeps it.
+func (r repository) note(ctx context.Context, d *delivery, status Status, answer string, sent, next *time.Time) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries
+		SET status = ?, provider_answer = ?, sent_at = ?, next_attempt_at = ?
+		WHERE portal_id = ? AND id = ? AND status IN ('queued', 'delayed')`,
+		status, answer, database.Millis(sent), database.Millis(next), d.portalID, d.id).Error)
+}
+
+// forget leaves the rows, so that receipts are answered as if there had never been an account.
+func (r repository) forget(ctx context.Context, portalID, accountID uuid.UUID) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries SET account_id = NULL, network = '', provider_answer = ''
+		WHERE portal_id = ? AND account_id = ?`, portalID, accountID).Error)
+}
+
+// waiting tells since when the oldest untried message waits (nil for none), and how many refused ones are older than
+// before.
+func (r repository) waiting(ctx context.Context, before time.Time) (untried *time.Time, refused int, err error) {
+	ctx = database.AcrossPortals(ctx, "how much mail waits is told of the whole installation")
+	var oldest *int64
+	err = r.db.From(ctx).Raw(`SELECT MIN(CASE WHEN status = 'queued' THEN created_at END),
+			COUNT(CASE WHEN status = 'delayed' AND created_at < ? THEN 1 END)
+		FROM deliveries WHERE status IN ('queued', 'delayed')`, before.UnixMilli()).Row().Scan(&oldest, &refused)
+	return database.Time(oldest), refused, database.Err(err)
+}
+
+func (r repository) sweep(ctx context.Context, before time.Time, batch int) (int, error) {
+	ctx = database.AcrossPortals(ctx, "old messages are swept at every portal")
+	total := 0
+	for _, statement := range []string{
+		`DELETE FROM deliveries WHERE (portal_id, id) IN
+			(SELECT portal_id, id FROM deliveries WHERE created_at < ? ORDER BY created_at LIMIT ?)`,
+		`DELETE FROM recipients WHERE digest IN
+			(SELECT digest FROM recipients WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`,
+	} {
+		gone := r.db.From(ctx).Exec(statement, before.UnixMilli(), batch)
+		if gone.Error != nil {
+			return total, database.Err(gone.Error)
+		}
+		total += int(gone.RowsAffected)
+	}
+	return total, nil
+}
+
+// Which of the waiting jobs wake.
+const (
+	allJobs = ""
+	oneJob  = ` AND id = (SELECT id FROM river_job WHERE kind = 'delivery' AND state = 'scheduled' ORDER BY scheduled_at LIMIT 1)`
+)
+
+// wake makes waiting jobs due. Their pauses were JobSnooze's, which River keeps as scheduled.
+func (r repository) wake(ctx context.Context, which string) error {
+	now := "now()"
+	if r.db.Dialect() == database.SQLite {
+		now = "datetime('now', 'subsec')"
+	}
+	return database.Err(r.db.From(ctx).Exec(`UPDATE river_job SET state = 'available', scheduled_at = ` + now +
+		` WHERE kind = 'delivery' AND state = 'scheduled'` + which).Error)
+}
+
+// registered tells when a claim was made, and from where: its first confirmation went out with it. Errors:
+// database.ErrNotFound.
+func (r repository) registered(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
+	var created int64
+	err = r.db.From(ctx).Raw(`SELECT network, created_at FROM deliveries
+		WHERE portal_id = ? AND account_id = ? AND kind = ? ORDER BY id LIMIT 1`, portalID, accountID, Confirm).
+		Row().Scan(&network, &created)
+	return network, time.UnixMilli(created).UTC(), database.Err(err)
+}

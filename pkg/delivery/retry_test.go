@@ -1,0 +1,217 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+func TestRefusedForNowIsDelayedThenSent(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := newFixture(t, db, nil)
+		relay := smtptest.New(t, smtptest.Options{})
+		var refusals atomic.Int32
+		relay.Judge(func(string) error {
+			if refusals.Add(1) <= 2 {
+				return smtptest.ForNow
+			}
+			return nil
+		})
+		s := f.started(func(o *delivery.Options) {
+			f.over(relay)(o)
+			o.FirstRetry = 400 * time.Millisecond
+		})
+		m := f.reset(f.person("anna@example.com", ""))
+		f.send(s, m)
+		r := f.becomes(m.ID, delivery.Delayed)
+		require.Equal(t, 1, r.Attempts)
+		require.Equal(t, "451 4.7.1 try again later", r.ProviderAnswer)
+		require.NotNil(t, r.NextAttemptAt)
+		r = f.becomes(m.ID, delivery.Sent)
+		require.Equal(t, 3, r.Attempts)
+		require.Len(t, relay.Messages(), 1)
+	})
+}
+
+// The promise of contract §2: the first retry comes within 30 s. River looks for what is due every 5 s.
+func TestFirstRetryIsSoon(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
+	relay := smtptest.New(t, smtptest.Options{})
+	relay.Judge(func(string) error { return smtptest.ForNow })
+	s := f.started(func(o *delivery.Options) {
+		f.over(relay)(o)
+		o.FirstRetry, o.ProbeEvery = 0, 0 // as in production
+	})
+	m := f.reset(f.person("anna@example.com", ""))
+	f.send(s, m)
+	r := f.becomes(m.ID, delivery.Delayed)
+	require.LessOrEqual(t, time.Until(time.UnixMilli(*r.NextAttemptAt)), 25*time.Second)
+}
+
+func TestRefusedForGoodFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := newFixture(t, db, nil)
+		relay := smtptest.New(t, smtptest.Options{})
+		relay.Judge(func(recipient string) error {
+			if strings.HasPrefix(recipient, "bad") {
+				return smtptest.ForGood
+			}
+			return nil
+		})
+		s := f.started(f.over(relay))
+		bad, good := f.reset(f.person("bad@example.com", "")), f.reset(f.person("good@example.com", ""))
+		f.send(s, bad)
+		f.send(s, good)
+		r := f.becomes(bad.ID, delivery.Failed)
+		require.Equal(t, "550 5.1.1 no such user here", r.ProviderAnswer)
+		require.Equal(t, 1, r.Attempts)
+		require.Nil(t, r.SentAt)
+		f.becomes(good.ID, delivery.Sent)
+		require.False(t, s.Degraded(context.Background()))
+	})
+}
+
+func TestDeadSecretsAreNotSent(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := newFixture(t, db, nil)
+		relay := smtptest.New(t, smtptest.Options{})
+		s := f.service(f.over(relay))
+
+		dead := map[string]delivery.Message{}
+		for answer, why := range map[string]error{
+			"superseded before it was sent":               nil,
+			"used before it was sent":                     fault.New(fault.TokenUsed),
+			"expired before it was sent":                  fault.New(fault.TokenExpired),
+			"the account was disabled before it was sent": fault.New(fault.AccountDisabled),
+		} {
+			m := f.reset(f.person(fmt.Sprintf("person%d@example.com", len(dead)), ""))
+			f.send(s, m)
+			f.secrets.kill(m.Generation, why)
+			dead[answer] = m
+		}
+		current := f.reset(f.person("bert@example.com", ""))
+		f.send(s, current)
+		f.start(s)
+		for answer, m := range dead {
+			require.Equal(t, answer, f.becomes(m.ID, delivery.Failed).ProviderAnswer)
+		}
+		f.becomes(current.ID, delivery.Sent)
+
+		f.secrets.mu.Lock()
+		f.secrets.expires = time.Now()
+		f.secrets.mu.Unlock()
+		expired := f.reset(f.person("carl@example.com", ""))
+		f.send(s, expired)
+		require.Equal(t, "expired before it was sent", f.becomes(expired.ID, delivery.Failed).ProviderAnswer)
+		require.Len(t, relay.Messages(), 1)
+
+		changed := f.reset(f.person("dora@example.com", ""))
+		changed.Kind, changed.Purpose = delivery.PasswordChanged, ""
+		f.send(s, changed)
+		f.becomes(changed.ID, delivery.Sent) // it carries no secret
+	})
+}
+
+func TestGivenUpAfterADay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
+	relay := smtptest.New(t, smtptest.Options{})
+	relay.Judge(func(string) error { return smtptest.ForNow })
+	s := f.started(f.over(relay))
+	m := f.reset(f.person("anna@example.com", ""))
+	f.send(s, m)
+	f.becomes(m.ID, delivery.Delayed)
+	f.skew.Store(int64(24 * time.Hour))
+	r := f.becomes(m.ID, delivery.Failed)
+	require.Contains(t, r.ProviderAnswer, "given up after 24 hours")
+	require.Contains(t, r.ProviderAnswer, "try again later")
+}
+
+func TestDeletedPeopleGetNothing(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		f := newFixture(t, db, nil)
+		relay := smtptest.New(t, smtptest.Options{})
+		s := f.service(f.over(relay))
+		gone, forgotten := f.reset(f.person("gone@example.com", "")), f.reset(f.person("forgotten@example.com", ""))
+		f.send(s, gone)
+		f.send(s, forgotten)
+		require.NoError(t, s.Forget(ctx, f.portal, forgotten.Account.ID))
+		require.NoError(t, db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ?", f.portal.ID).Error)
+		f.start(s)
+		f.becomes(gone.ID, delivery.Failed)
+		f.becomes(forgotten.ID, delivery.Sent)
+		require.Empty(t, relay.Messages())
+		require.NotContains(t, f.dump("deliveries"), forgotten.Account.ID.String())
+	})
+}
+
+func TestOneRecipientGetsFiftyADay(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := newFixture(t, db, nil)
+		relay := smtptest.New(t, smtptest.Options{})
+		f.started(f.over(relay))
+		s := f.started(f.over(relay))
+		anna := f.person("Anna@example.com", "")
+		ids := make(map[delivery.Status]int)
+		var sent []uuid.UUID
+		for range delivery.DailyMessages + 5 {
+			m := f.reset(anna)
+			f.send(s, m)
+			sent = append(sent, m.ID)
+		}
+		for _, id := range sent {
+			require.Eventually(t, func() bool { return f.row(id).Status != delivery.Queued }, patience, 5*time.Millisecond)
+			ids[f.row(id).Status]++
+		}
+		require.Equal(t, map[delivery.Status]int{delivery.Sent: delivery.DailyMessages, delivery.Suppressed: 5}, ids)
+
+		other := f.reset(f.person("bert@example.com", ""))
+		f.send(s, other)
+		f.becomes(other.ID, delivery.Sent)
+
+		f.skew.Store(int64(25 * time.Hour))
+		tomorrow := f.reset(anna)
+		f.send(s, tomorrow)
+		f.becomes(tomorrow.ID, delivery.Sent)
+	})
+}
+
+// A relay that stops talking in the middle of one mail holds up that one alone.
+func TestOneThatHangsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
+	relay := smtptest.New(t, smtptest.Options{})
+	relay.HangOn(func(recipient string) bool { return strings.HasPrefix(recipient, "slow") })
+	s := f.started(func(o *delivery.Options) {
+		f.over(relay)(o)
+		o.SendTimeout = 6 * time.Second
+	})
+	slow := f.reset(f.person("slow@example.com", ""))
+	f.send(s, slow)
+	for i := range 20 {
+		f.send(s, f.reset(f.person(fmt.Sprintf("quick%d@example.com", i), "")))
+	}
+	relay.Wait(t, 20, patience)
+	require.Equal(t, delivery.Queued, f.row(slow.ID).Status) // it still hangs
+	require.Equal(t, "the relay did not answer in time", f.becomes(slow.ID, delivery.Delayed).ProviderAnswer)
+	require.False(t, s.Degraded(context.Background()))
+}
