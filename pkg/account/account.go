@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 // Limits of an account's members (contract §4).
@@ -41,9 +42,25 @@ type Account struct {
 	UpdatedAt    time.Time
 	LastLoginAt  *time.Time
 
+	// Claimed is since when the account is a mere claim: registered by somebody, and the mailbox not proved. Nil for all
+	// others.
+	Claimed *time.Time
+
 	// SecurityStamp changes when what secrets and sessions rest on changes: the password, the address, the right to be
 	// here. What was made under another stamp is dead.
 	SecurityStamp uuid.UUID
+}
+
+// New is an account without anything but an address.
+func New(address email.Address, locale string, now time.Time) (*Account, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	return &Account{
+		ID: id, Email: address, Locale: locale, Roles: []string{}, Entitlements: []string{}, Metadata: json.RawMessage("{}"),
+		CreatedAt: now, UpdatedAt: now, SecurityStamp: uuid.New(),
+	}, nil
 }
 
 // HasPassword reports whether a password was set.
@@ -51,3 +68,12 @@ func (a *Account) HasPassword() bool { return a.PasswordHash != "" }
 
 // Restamp ends every session and secret made before.
 func (a *Account) Restamp() { a.SecurityStamp = uuid.New() }
+
+// NotFound tells a person that an address has no account, and which one may have been meant.
+func NotFound(address email.Address) error {
+	f := fault.New(fault.EmailNotFound)
+	if meant := email.Suggest(address.Canonical(), nil); len(meant) > 0 {
+		f = f.With("did_you_mean", meant)
+	}
+	return f
+}

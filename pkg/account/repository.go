@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -23,7 +25,7 @@ func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 // sweeper leaves each account its newest.
 const Columns = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, CAST(a.roles AS TEXT),
 	CAST(a.entitlements AS TEXT), CAST(a.metadata AS TEXT), a.password_hash, a.security_stamp, a.confirmed_at,
-	a.disabled_at, CAST(a.opted_out AS INTEGER), a.created_at, a.updated_at,
+	a.disabled_at, CAST(a.opted_out AS INTEGER), a.created_at, a.updated_at, a.claimed_at,
 	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id)`
 
 // Packed is Columns as one JSON array, for a RETURNING that may hold a subquery but no join. ScanPacked reads it.
@@ -66,15 +68,15 @@ func ScanPacked(packed []byte) (*Account, error) {
 // none it reads more all the same. Errors: database.ErrNotFound.
 func Scan(row Row, more ...any) (*Account, error) {
 	var (
-		a                             Account
-		id, stamp                     uuid.NullUUID
-		address, tongue, hash         *string
-		roles, entitlements, metadata *string
-		confirmed, disabled, optedOut *int64
-		created, updated, last        *int64
+		a                               Account
+		id, stamp                       uuid.NullUUID
+		address, tongue, hash           *string
+		roles, entitlements, metadata   *string
+		confirmed, disabled, optedOut   *int64
+		created, updated, claimed, last *int64
 	)
 	members := []any{&id, &address, &a.Phone, &a.GivenName, &a.FamilyName, &tongue, &roles, &entitlements, &metadata,
-		&hash, &stamp, &confirmed, &disabled, &optedOut, &created, &updated, &last}
+		&hash, &stamp, &confirmed, &disabled, &optedOut, &created, &updated, &claimed, &last}
 	if err := row.Scan(append(members, more...)...); err != nil {
 		return nil, database.Err(err)
 	}
@@ -94,6 +96,7 @@ func Scan(row Row, more ...any) (*Account, error) {
 	a.ID, a.SecurityStamp, a.PasswordHash = id.UUID, stamp.UUID, value(hash)
 	a.Locale, a.Metadata, a.OptedOut = *tongue, json.RawMessage(*metadata), *optedOut != 0
 	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
+	a.Claimed = database.Time(claimed)
 	a.CreatedAt, a.UpdatedAt = *database.Time(created), *database.Time(updated)
 	return &a, nil
 }
@@ -178,6 +181,7 @@ type row struct {
 	Search         string
 	CreatedAt      int64
 	UpdatedAt      int64
+	ClaimedAt      *int64
 }
 
 func (row) TableName() string { return "accounts" }
@@ -201,19 +205,11 @@ func rowOf(portalID uuid.UUID, a *Account) (row, error) {
 		Entitlements: string(entitlements), Metadata: string(a.Metadata), PasswordHash: hash, SecurityStamp: a.SecurityStamp,
 		ConfirmedAt: database.Millis(a.Confirmed), DisabledAt: database.Millis(a.Disabled), OptedOut: a.OptedOut,
 		Search: searchText(a), CreatedAt: a.CreatedAt.UnixMilli(), UpdatedAt: a.UpdatedAt.UnixMilli(),
+		ClaimedAt: database.Millis(a.Claimed),
 	}, nil
 }
 
-// insert adds an account. Errors: *database.ConflictError on email_canonical, or on phone.
-func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, a *Account) error {
-	inserted, err := rowOf(portalID, a)
-	if err != nil {
-		return err
-	}
-	return database.Err(r.db.From(ctx).Create(&inserted).Error)
-}
-
-// update writes every column of an account that forUpdate read in this transaction. Errors: as insert's.
+// update writes every column of an account that forUpdate read in this transaction. Errors: *database.ConflictError on email_canonical, or on phone.
 func (r *Repository) update(ctx context.Context, portalID uuid.UUID, a *Account) error {
 	written, err := rowOf(portalID, a)
 	if err != nil {
@@ -233,20 +229,76 @@ func (r *Repository) Rehash(ctx context.Context, portalID, id uuid.UUID, was, ha
 // checked under. Errors: database.ErrNotFound when it is not.
 func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *Account, hash string, now time.Time) (uuid.UUID, error) {
 	stamp := uuid.New()
-	written := r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
+	return stamp, changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
 		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
-		hash, stamp, now.UnixMilli(), portalID, was.ID, was.SecurityStamp)
-	if written.Error == nil && written.RowsAffected == 0 {
-		return uuid.Nil, database.ErrNotFound
+		hash, stamp, now.UnixMilli(), portalID, was.ID, was.SecurityStamp))
+}
+
+// ReplaceClaim puts a new account in the place of the claim that has its address, whose sessions end with it, and reports
+// whether it could: not where an account that is no claim has the address. A claim leaves one alone that is disabled.
+// Errors: *database.ConflictError on phone.
+func (r *Repository) ReplaceClaim(ctx context.Context, portalID uuid.UUID, a *Account) (bool, error) {
+	disabledToo := a.Claimed == nil
+	err := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE portal_id = ? AND email_canonical = ? AND claimed_at IS NOT NULL
+		AND (disabled_at IS NULL OR ?)`, portalID, a.Email.Canonical(), disabledToo).Error
+	if err != nil {
+		return false, database.Err(err)
 	}
-	return stamp, database.Err(written.Error)
+	inserted, err := rowOf(portalID, a)
+	if err != nil {
+		return false, err
+	}
+	done := r.db.From(ctx).Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "portal_id"}, {Name: "email_canonical"}}, DoNothing: true,
+	}).Create(&inserted)
+	return done.RowsAffected == 1, database.Err(done.Error)
+}
+
+// DropClaim removes a claim on an address that an account is given.
+func (r *Repository) DropClaim(ctx context.Context, portalID uuid.UUID, address email.Address, to uuid.UUID) error {
+	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
+		WHERE portal_id = ? AND email_canonical = ? AND claimed_at IS NOT NULL AND id <> ?`,
+		portalID, address.Canonical(), to).Error)
+}
+
+// Confirm notes that the mailbox was proved: the account is no claim any more. Errors: database.ErrNotFound when the
+// account is not what it was when the proof was sent.
+func (r *Repository) Confirm(ctx context.Context, portalID, id, stamp uuid.UUID, now time.Time) error {
+	return changed(r.db.From(ctx).Exec(`UPDATE accounts SET confirmed_at = COALESCE(confirmed_at, ?), claimed_at = NULL,
+		updated_at = ? WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
+		now.UnixMilli(), now.UnixMilli(), portalID, id, stamp))
+}
+
+// ResetPassword sets the password of a person who proved the mailbox. The new stamp ends whatever was made before.
+// Errors: Confirm's.
+func (r *Repository) ResetPassword(ctx context.Context, portalID, id, stamp uuid.UUID, hash string, now time.Time) error {
+	return changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?,
+		confirmed_at = COALESCE(confirmed_at, ?), claimed_at = NULL, updated_at = ?
+		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
+		hash, uuid.New(), now.UnixMilli(), now.UnixMilli(), portalID, id, stamp))
+}
+
+// changed wants a statement to have found its row. Errors: database.ErrNotFound.
+func changed(done *gorm.DB) error {
+	if done.Error == nil && done.RowsAffected == 0 {
+		return database.ErrNotFound
+	}
+	return database.Err(done.Error)
 }
 
 // delete removes an account and, with it, its sessions. Errors: database.ErrNotFound.
 func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID) error {
-	gone := r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id)
-	if gone.Error == nil && gone.RowsAffected == 0 {
-		return database.ErrNotFound
-	}
-	return database.Err(gone.Error)
+	return changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
+}
+
+// SweepClaims deletes at most batch claims that were made, and mailed for the last time, before a time; and tells how
+// many went.
+func (r *Repository) SweepClaims(ctx context.Context, before time.Time, batch int) (int, error) {
+	ctx = database.AcrossPortals(ctx, "claims that nobody proved are swept")
+	gone := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE claimed_at IS NOT NULL AND disabled_at IS NULL
+		AND (portal_id, id) IN (SELECT a.portal_id, a.id FROM accounts a
+		WHERE a.claimed_at < ? AND a.disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
+			WHERE d.portal_id = a.portal_id AND d.account_id = a.id AND d.created_at >= ?) LIMIT ?)`,
+		before.UnixMilli(), before.UnixMilli(), batch)
+	return int(gone.RowsAffected), database.Err(gone.Error)
 }

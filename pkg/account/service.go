@@ -53,13 +53,9 @@ type Changes struct {
 //
 // Errors: email_already_registered, phone_already_registered, password_rejected, overloaded.
 func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Account, error) {
-	id, err := uuid.NewV7()
+	a, err := New(*c.Email, p.DefaultLocale, s.clock())
 	if err != nil {
 		return nil, err
-	}
-	a := &Account{
-		ID: id, Email: *c.Email, Locale: p.DefaultLocale, Roles: []string{}, Entitlements: []string{},
-		Metadata: json.RawMessage("{}"), CreatedAt: s.clock(),
 	}
 	hash, err := s.hash(ctx, p, *c.Email, c.Password)
 	if err != nil {
@@ -67,7 +63,11 @@ func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Acc
 	}
 	s.apply(a, c, hash)
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.repo.insert(ctx, p.ID, a); err != nil {
+		replaced, err := s.repo.ReplaceClaim(ctx, p.ID, a)
+		if err == nil && !replaced {
+			err = fault.New(fault.EmailAlreadyRegistered)
+		}
+		if err != nil {
 			return taken(err)
 		}
 		return s.record(ctx, p, audit.AccountCreated, a)
@@ -127,6 +127,11 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, wh
 			return notFound(err)
 		}
 		s.apply(a, c, hash)
+		if c.Email != nil {
+			if err := s.repo.DropClaim(ctx, p.ID, *c.Email, a.ID); err != nil {
+				return err
+			}
+		}
 		if err := s.repo.update(ctx, p.ID, a); err != nil {
 			return taken(err)
 		}
@@ -165,7 +170,6 @@ func (s *Service) hash(ctx context.Context, p *portal.Portal, address email.Addr
 // apply sets what c says; hash is that of c.Password.
 func (s *Service) apply(a *Account, c Changes, hash string) {
 	now := s.clock()
-	stamped := a.SecurityStamp
 	if c.Email != nil {
 		if c.Email.Canonical() != a.Email.Canonical() {
 			a.Confirmed = nil
@@ -185,6 +189,9 @@ func (s *Service) apply(a *Account, c Changes, hash string) {
 	}
 	if c.Confirmed != nil {
 		mark(&a.Confirmed, *c.Confirmed, now)
+		if *c.Confirmed {
+			a.Claimed = nil
+		}
 	}
 	set(&a.Phone, c.Phone)
 	set(&a.GivenName, c.GivenName)
@@ -195,9 +202,6 @@ func (s *Service) apply(a *Account, c Changes, hash string) {
 	set(&a.Metadata, c.Metadata)
 	set(&a.OptedOut, c.OptedOut)
 	a.UpdatedAt = now
-	if stamped == uuid.Nil {
-		a.Restamp()
-	}
 }
 
 func set[T any](member *T, to *T) {
@@ -216,8 +220,8 @@ func mark(since **time.Time, holds bool, now time.Time) {
 	}
 }
 
-// Delete removes a person's data completely. Errors: not_found.
-func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+// Delete removes a person's data completely; also does what belongs to it in the same transaction. Errors: not_found.
+func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID, also ...func(ctx context.Context) error) error {
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		a, err := s.repo.forUpdate(ctx, p.ID, id)
 		if err != nil {
@@ -225,6 +229,11 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) er
 		}
 		if err := s.repo.delete(ctx, p.ID, id); err != nil {
 			return notFound(err)
+		}
+		for _, do := range also {
+			if err := do(ctx); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, p, audit.AccountDeleted, a)
 	})

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,4 +27,12 @@ func (r *Recorder) insert(ctx context.Context, e row) error {
 		email_digest, account_id, actor, network, user_agent, request_id, hints) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		e.portalID, e.id, e.at, e.kind, e.outcome, e.code, e.emailDigest, e.accountID,
 		e.caller.Actor, e.caller.Network, e.caller.UserAgent, e.caller.RequestID, e.hints).Error)
+}
+
+// Sweep deletes at most batch events of a portal from before a time, and tells how many went.
+func (r *Recorder) Sweep(ctx context.Context, portalID uuid.UUID, before time.Time, batch int) (int, error) {
+	gone := r.db.From(ctx).Exec(`DELETE FROM audit_events WHERE portal_id = ? AND id IN (
+		SELECT id FROM audit_events WHERE portal_id = ? AND at < ? ORDER BY id LIMIT ?)`,
+		portalID, portalID, before.UnixMilli(), batch)
+	return int(gone.RowsAffected), database.Err(gone.Error)
 }

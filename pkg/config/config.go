@@ -33,6 +33,7 @@ type Server struct {
 	Addr              string        `name:"addr" env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
 	PublicURL         string        `name:"public-url" env:"LATCHKEY_PUBLIC_URL" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
 	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" help:"An operator key (lk_…, 32 characters or more) that always works."`
+	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" help:"smtp://user:pass@host:587, or smtps://…; none notes mail in the log."`
 	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
 	RateLimit         string        `name:"rate-limit" env:"LATCHKEY_RATE_LIMIT" enum:"on,off" default:"on" help:"Limits per network: on, or off for load tests."`
 	HashSlots         int           `name:"hash-slots" env:"LATCHKEY_HASH_SLOTS" default:"0" help:"Passwords hashed at once; 0 means one per core."`

@@ -32,7 +32,7 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 }
 
 func reset(ctx context.Context, db *database.DB) error {
-	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions"} {
+	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "recipients"} {
 		if err := db.From(ctx).Exec("DELETE FROM " + table).Error; err != nil {
 			return database.Err(err)
 		}

@@ -112,3 +112,13 @@ func (r *Repository) LockedUntil(ctx context.Context, portalID uuid.UUID, kind K
 	}
 	return locked, database.Err(rows.Err())
 }
+
+// Sweep deletes at most batch counts that nothing happened to since a time, and tells how many went. Passwords that are
+// off until a reset stay so.
+func (r *Repository) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
+	ctx = database.AcrossPortals(ctx, "counts that are over are swept")
+	gone := r.db.From(ctx).Exec(`DELETE FROM lockouts WHERE (portal_id, kind, subject) IN (
+		SELECT l.portal_id, l.kind, l.subject FROM lockouts l WHERE l.updated_at < ? AND l.in_a_row < ? LIMIT ?)`,
+		before.UnixMilli(), InARow, batch)
+	return int(gone.RowsAffected), database.Err(gone.Error)
+}

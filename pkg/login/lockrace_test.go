@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
@@ -59,7 +60,12 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	pool := password.NewPool(1, 30*time.Second, params)
 	pw := account.NewPasswords(pool, password.Policy{})
 	w.accounts = account.NewService(db, repo, pw, rec, digests, time.Now)
-	w.s = NewService(Parts{DB: db, Accounts: repo, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,
+	messages, err := delivery.NewService(delivery.Options{
+		DB: db, Portals: w.portals, Accounts: repo, Digests: digests, PublicURL: "http://x", Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	w.s = NewService(Parts{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,
 		Passwords: pw, Audit: rec, Digests: digests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
 	settings := portal.Defaults()
 	settings.Name = "Acme"

@@ -6,8 +6,8 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -22,30 +22,40 @@ const (
 	NextLoginCode    Next = "login_code"
 )
 
-// LookUp says what the person behind an address does next.
-//
-// A private portal answers from its settings alone, and reads no account.
+// Found is what a login page shows after an address was typed.
+type Found struct {
+	Next Next
+	// Receipt is the set-password mail that goes out by itself; nil where none does.
+	Receipt *delivery.Receipt
+}
+
+// LookUp says what the person behind an address does next. Who has no password yet is mailed the link to set one,
+// unless one is outstanding. A private portal answers from its settings alone, and reads no account.
 //
 // Errors: email_not_found, with did_you_mean where the domain looks mistyped.
-func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Address) (Next, error) {
+func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Address) (Found, error) {
 	if p.Private() {
 		if p.Allows(portal.Password) {
-			return NextPassword, nil
+			return Found{Next: NextPassword}, nil
 		}
-		return NextLoginCode, nil
+		return Found{Next: NextLoginCode}, nil
 	}
 	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
-		return "", emailNotFound(address)
+		return Found{}, account.NotFound(address)
 	}
 	if err != nil {
-		return "", err
+		return Found{}, err
 	}
-	return next(p, a), nil
+	found := Found{Next: NextOf(p, a)}
+	if found.Next == NextSetPassword && a.Disabled == nil {
+		found.Receipt, err = s.resets.Outstanding(ctx, p, a)
+	}
+	return found, err
 }
 
-// next is the first that fits, in the contract's order.
-func next(p *portal.Portal, a *account.Account) Next {
+// NextOf is the first that fits an account, in the contract's order.
+func NextOf(p *portal.Portal, a *account.Account) Next {
 	switch {
 	case !p.Allows(portal.Password):
 		return NextLoginCode
@@ -61,12 +71,4 @@ func next(p *portal.Portal, a *account.Account) Next {
 // unconfirmed reports whether the portal keeps the account out until its mailbox is proved.
 func unconfirmed(p *portal.Portal, a *account.Account) bool {
 	return a != nil && p.RequireConfirmation && a.Confirmed == nil
-}
-
-func emailNotFound(address email.Address) error {
-	f := fault.New(fault.EmailNotFound)
-	if meant := email.Suggest(address.Canonical(), nil); len(meant) > 0 {
-		f = f.With("did_you_mean", meant)
-	}
-	return f
 }

@@ -78,7 +78,7 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, su
 		return session.Granted{}, err
 	}
 	if a != nil && !a.HasPassword() && !p.Private() {
-		return session.Granted{}, fault.New(fault.PasswordNotSet)
+		return session.Granted{}, s.passwordNotSet(ctx, p, a)
 	}
 	result, err := s.compare(ctx, a, try.Password)
 	if err != nil {
@@ -97,6 +97,22 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, su
 		s.rehash(ctx, p, a, try.Password)
 	}
 	return granted, err
+}
+
+// passwordNotSet tells a person to set a password, and mails the link as the lookup does.
+func (s *Service) passwordNotSet(ctx context.Context, p *portal.Portal, a *account.Account) error {
+	f := fault.New(fault.PasswordNotSet)
+	if a.Disabled != nil {
+		return f
+	}
+	receipt, err := s.resets.Outstanding(ctx, p, a)
+	if err != nil {
+		return err
+	}
+	if receipt != nil {
+		f = f.With("delivery", *receipt)
+	}
+	return f
 }
 
 // unlessLocked gives why not, unless a lock came while the hash was computed: the lock comes first, or tries that run at

@@ -8,9 +8,11 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/password"
+	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -21,6 +23,8 @@ type Service struct {
 	accounts  *account.Repository
 	lockouts  *lockout.Repository
 	sessions  *session.Service
+	resets    *passwordreset.Service
+	messages  *delivery.Service
 	pool      *password.Pool
 	passwords *account.Passwords
 	audit     *audit.Recorder
@@ -35,6 +39,8 @@ type Parts struct {
 	Accounts  *account.Repository
 	Lockouts  *lockout.Repository
 	Sessions  *session.Service
+	Resets    *passwordreset.Service
+	Messages  *delivery.Service
 	Pool      *password.Pool
 	Passwords *account.Passwords
 	Audit     *audit.Recorder
@@ -47,6 +53,6 @@ type Parts struct {
 func NewService(with Parts) *Service {
 	return &Service{
 		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, lockouts: with.Lockouts,
-		sessions: with.Sessions, pool: with.Pool, passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
+		sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool, passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
 	}
 }

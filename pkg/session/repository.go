@@ -161,3 +161,14 @@ func (r *Repository) living(ctx context.Context, portalID uuid.UUID, a *account.
 	}
 	return sessions, database.Err(rows.Err())
 }
+
+// Sweep deletes at most batch sessions that ended before a time, but leaves each account its newest: that is its last
+// login. It tells how many went.
+func (r *Repository) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
+	ctx = database.AcrossPortals(ctx, "sessions that ended are swept")
+	at := before.UnixMilli()
+	gone := r.db.From(ctx).Exec(`DELETE FROM sessions WHERE (portal_id, id) IN (SELECT s.portal_id, s.id FROM sessions s
+		WHERE (s.ended_at < ? OR s.expires_at < ? OR s.ends_at < ?) AND s.created_at < (SELECT MAX(n.created_at)
+			FROM sessions n WHERE n.portal_id = s.portal_id AND n.account_id = s.account_id) LIMIT ?)`, at, at, at, batch)
+	return int(gone.RowsAffected), database.Err(gone.Error)
+}

@@ -110,7 +110,13 @@ func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (
 	}
 	var reused reusedError
 	switch {
-	case errors.Is(err, database.ErrNotFound), errors.Is(err, errOwnerless):
+	case errors.Is(err, database.ErrNotFound):
+		return Granted{}, fault.New(fault.SessionInvalid)
+	case errors.Is(err, errOwnerless):
+		// Ended here, or the same token would look stolen once the grace is over.
+		if _, err := s.repo.end(ctx, p.ID, id, now); err != nil && !errors.Is(err, database.ErrNotFound) {
+			return Granted{}, err
+		}
 		return Granted{}, fault.New(fault.SessionInvalid)
 	case errors.As(err, &reused):
 		return Granted{}, s.stolen(ctx, p, reused.account)

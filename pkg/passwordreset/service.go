@@ -1,0 +1,213 @@
+// Package passwordreset lets a person who reads the mailbox set a password: a new one, or the first.
+package passwordreset
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+)
+
+// What a secret is for: both are one kind, so that the newest of either counts.
+const (
+	Reset = "reset"
+	Set   = "set" // the first password
+)
+
+// Service resets and sets passwords.
+type Service struct{ Parts }
+
+// Parts are what a Service works with.
+type Parts struct {
+	DB        *database.DB
+	Accounts  *account.Repository
+	Lockouts  *lockout.Repository
+	Passwords *account.Passwords
+	Secrets   *onetime.Service
+	Mail      *secretmail.Service
+	Messages  *delivery.Service
+	Audit     *audit.Recorder
+	Digests   *installation.Digests
+	Now       func() time.Time
+}
+
+// NewService resets passwords with the parts.
+func NewService(with Parts) *Service { return &Service{with} }
+
+// Issue mails a person a link and a code to set a password with.
+//
+// Errors: email_not_found, account_disabled (open portals); resend_too_soon.
+func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+	a, err := s.find(ctx, p, address)
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	return s.issue(ctx, p, address, a)
+}
+
+// IssueAgain does so for whom an older link was sent to. Errors: Issue's, token_invalid, token_expired.
+func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
+	a, err := s.Mail.Addressee(ctx, p, onetime.Password, token)
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	if a.Disabled != nil {
+		return secretmail.Issued{}, disabled(p)
+	}
+	return s.issue(ctx, p, a.Email, a)
+}
+
+// Outstanding is the mail that an account without a password gets by itself: the one that is on its way, or a new one.
+// It is nil when the cool-down holds a new one back.
+func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
+	receipt, err := s.onItsWay(ctx, p, a)
+	if receipt != nil || err != nil {
+		return receipt, err
+	}
+	issued, err := s.issue(ctx, p, a.Email, a)
+	if fault.CodeOf(err) == fault.ResendTooSoon {
+		return s.onItsWay(ctx, p, a) // whoever looked at the same moment may have had one issued
+	}
+	return &issued.Receipt, err
+}
+
+// onItsWay is the receipt of a secret that could be redeemed now; nil where there is none.
+func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
+	there, ok, err := s.Secrets.Outstanding(ctx, p.ID, onetime.Password, s.Digests.Subject(p.ID, a.Email.Canonical()))
+	if !ok || err != nil {
+		return nil, err
+	}
+	receipt, err := s.Messages.Receipt(ctx, p, there.DeliveryID)
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	return &receipt, err
+}
+
+// find is the account that a mail goes to; at a private portal nobody stands for one that must not be told of.
+func (s *Service) find(ctx context.Context, p *portal.Portal, address email.Address) (*account.Account, error) {
+	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	switch {
+	case errors.Is(err, database.ErrNotFound) && p.Private():
+		return nil, nil
+	case errors.Is(err, database.ErrNotFound):
+		return nil, account.NotFound(address)
+	case err != nil:
+		return nil, err
+	case a.Disabled != nil && p.Private():
+		return nil, nil
+	case a.Disabled != nil:
+		return nil, fault.New(fault.AccountDisabled)
+	}
+	return a, nil
+}
+
+func disabled(p *portal.Portal) error {
+	if p.Private() {
+		return fault.New(fault.TokenExpired)
+	}
+	return fault.New(fault.AccountDisabled)
+}
+
+func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
+	mail := secretmail.Mail{
+		Address: address, Account: a, Purpose: onetime.Password, Variant: Reset, Kind: delivery.ResetPassword,
+		TTL: p.ResetTTL.Duration(), Event: audit.ResetRequested,
+	}
+	if a != nil && !a.HasPassword() {
+		mail.Variant, mail.Kind, mail.TTL = Set, delivery.SetPassword, p.SetPasswordTTL.Duration()
+	}
+	issued, err := s.Mail.Issue(ctx, p, mail)
+	if p.Private() {
+		issued.ExpiresIn = p.ResetTTL.Duration() // the same for everyone
+	}
+	return issued, err
+}
+
+// Verified is a secret that is good.
+type Verified struct {
+	Email     email.Address
+	Variant   string
+	ExpiresAt time.Time
+}
+
+// Verify says whether a secret is good. Errors: onetime's.
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
+	found, err := s.Secrets.Check(ctx, p.ID, onetime.Password, given, p.Private())
+	if err != nil {
+		return Verified{}, err
+	}
+	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
+	if errors.Is(err, database.ErrNotFound) {
+		return Verified{}, fault.New(fault.TokenExpired)
+	}
+	if err != nil {
+		return Verified{}, err
+	}
+	return Verified{a.Email, found.Variant, found.ExpiresAt}, nil
+}
+
+// Redeem sets the password: the address counts as confirmed, the lock ends, and so do all sessions.
+//
+// Errors: onetime's; password_rejected, which consumes nothing.
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, given onetime.Given, secret string) error {
+	found, err := s.Secrets.Check(ctx, p.ID, onetime.Password, given, p.Private())
+	if err != nil {
+		return err
+	}
+	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.TokenExpired)
+	}
+	if err != nil {
+		return err
+	}
+	hash, err := s.Passwords.Set(ctx, p, a.Email, secret)
+	if err != nil {
+		return err
+	}
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Secrets.Consume(ctx, p.ID, onetime.Password, found, p.Private()); err != nil {
+			return err
+		}
+		return s.prove(ctx, p, a, found.SecurityStamp, hash)
+	})
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.TokenExpired)
+	}
+	return err
+}
+
+// prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the
+// new stamp.
+func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string) error {
+	if err := s.Accounts.ResetPassword(ctx, p.ID, a.ID, stamp, hash, s.Now()); err != nil {
+		return err
+	}
+	subject := s.Digests.Subject(p.ID, a.Email.Canonical())
+	if err := s.Lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
+		return err
+	}
+	if err := s.Lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.Digests.Account(p.ID, a.ID)); err != nil {
+		return err
+	}
+	if err := s.Messages.SendPasswordChanged(ctx, p, a); err != nil {
+		return err
+	}
+	return s.Audit.Record(ctx, audit.Event{
+		PortalID: p.ID, Type: audit.ResetRedeemed, EmailDigest: subject, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+	})
+}

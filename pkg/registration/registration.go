@@ -1,0 +1,240 @@
+// Package registration lets people make accounts of their own, and prove that the mailbox is theirs.
+package registration
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/login"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+)
+
+// Service registers people.
+type Service struct{ Parts }
+
+// Parts are what a Service works with.
+type Parts struct {
+	DB        *database.DB
+	Accounts  *account.Repository
+	Passwords *account.Passwords
+	Secrets   *onetime.Service
+	Mail      *secretmail.Service
+	Audit     *audit.Recorder
+	Now       func() time.Time
+}
+
+// NewService registers people with the parts.
+func NewService(with Parts) *Service { return &Service{with} }
+
+// New is a person who registers.
+type New struct {
+	Email      email.Address
+	Password   string
+	GivenName  *string
+	FamilyName *string
+	Locale     string
+}
+
+// Registered is what comes after a registration.
+type Registered struct {
+	Next    login.Next
+	Receipt delivery.Receipt
+}
+
+// registerTries is how often a registration starts anew because the address changed hands meanwhile.
+const registerTries = 3
+
+// Register makes an account whose mailbox is still to be proved: a claim, which reserves nothing. Registering again
+// replaces its password and names; who owns the mailbox is told, and only a proof makes the account last.
+//
+// Errors: registration_closed, password_rejected (reasons), email_already_registered (open portals), resend_too_soon.
+func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Registered, error) {
+	if p.Registration != portal.RegistrationOpen {
+		return Registered{}, fault.New(fault.RegistrationClosed)
+	}
+	hash, err := s.Passwords.Set(ctx, p, n.Email, n.Password) // whoever has the address: the same work for all
+	if err != nil {
+		return Registered{}, err
+	}
+	for range registerTries {
+		registered, err := s.register(ctx, p, n, hash)
+		if !errors.Is(err, errTaken) {
+			return registered, err
+		}
+	}
+	return Registered{}, fault.New(fault.Unavailable).After(time.Second)
+}
+
+// errTaken means that an account that is no claim came between.
+var errTaken = errors.New("registration: the address was taken meanwhile")
+
+func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash string) (Registered, error) {
+	owner, err := s.Accounts.ByEmail(ctx, p.ID, n.Email)
+	if err != nil && !errors.Is(err, database.ErrNotFound) {
+		return Registered{}, err
+	}
+	mail := secretmail.Mail{
+		Address: n.Email, Purpose: onetime.Confirmation, TTL: p.ConfirmationTTL.Duration(), Event: audit.Registration,
+	}
+	claim, err := s.claim(n, hash)
+	if err != nil {
+		return Registered{}, err
+	}
+	mail.Then = func(ctx context.Context) error { return s.replace(ctx, p, claim, owner) }
+	switch {
+	case replaceable(owner):
+		mail.Account, mail.Kind = claim, delivery.Confirm
+	case !p.Private():
+		return Registered{}, fault.New(fault.EmailAlreadyRegistered)
+	case owner.Disabled != nil: // nobody is told
+	case owner.Confirmed == nil:
+		mail.Account, mail.Kind = owner, delivery.Confirm
+	default:
+		mail.Account, mail.Kind = owner, delivery.AlreadyRegistered
+	}
+	issued, err := s.Mail.Issue(ctx, p, mail)
+	if err != nil {
+		return Registered{}, err
+	}
+	return Registered{login.NextOf(p, claim), issued.Receipt}, nil
+}
+
+func (s *Service) claim(n New, hash string) (*account.Account, error) {
+	now := s.Now().UTC().Truncate(time.Millisecond)
+	a, err := account.New(n.Email, n.Locale, now)
+	if err != nil {
+		return nil, err
+	}
+	a.PasswordHash, a.GivenName, a.FamilyName, a.Claimed = hash, n.GivenName, n.FamilyName, &now
+	return a, nil
+}
+
+// replaceable reports whether a registration takes the place of what has the address: nothing, or a claim. A claim that
+// an administrator disabled stays.
+func replaceable(owner *account.Account) bool {
+	return owner == nil || (owner.Claimed != nil && owner.Disabled == nil)
+}
+
+// replace puts the claim in its place, with the same statements where an owner keeps it out: a private portal's stranger
+// is not to tell by time. Errors: errTaken when the address changed hands meanwhile.
+func (s *Service) replace(ctx context.Context, p *portal.Portal, claim, owner *account.Account) error {
+	replaced, err := s.Accounts.ReplaceClaim(ctx, p.ID, claim)
+	if err == nil && replaced != replaceable(owner) {
+		err = errTaken
+	}
+	return err
+}
+
+// Confirmed is what comes after a confirmation.
+type Confirmed struct {
+	Email     email.Address
+	ExpiresAt time.Time
+	Next      login.Next
+}
+
+// IssueConfirmation mails the link and the code anew.
+//
+// Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
+func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	if errors.Is(err, database.ErrNotFound) {
+		if !p.Private() {
+			return secretmail.Issued{}, account.NotFound(address)
+		}
+		return s.issue(ctx, p, address, nil)
+	}
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	return s.issueFor(ctx, p, address, a)
+}
+
+// IssueConfirmationAgain does so for whom an older link was sent to. Errors: IssueConfirmation's, token_invalid,
+// token_expired.
+func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
+	a, err := s.Mail.Addressee(ctx, p, onetime.Confirmation, token)
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	return s.issueFor(ctx, p, a.Email, a)
+}
+
+func (s *Service) issueFor(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
+	switch {
+	case p.Private() && (a.Confirmed != nil || a.Disabled != nil):
+		a = nil // nothing to confirm, and nobody is told
+	case a.Confirmed != nil:
+		return secretmail.Issued{}, fault.New(fault.EmailAlreadyConfirmed)
+	case a.Disabled != nil:
+		return secretmail.Issued{}, fault.New(fault.AccountDisabled)
+	}
+	return s.issue(ctx, p, address, a)
+}
+
+func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
+	return s.Mail.Issue(ctx, p, secretmail.Mail{
+		Address: address, Account: a, Purpose: onetime.Confirmation, Kind: delivery.Confirm,
+		TTL: p.ConfirmationTTL.Duration(), Event: audit.ConfirmationRequested,
+	})
+}
+
+// Verify says whether a secret is good. Errors: onetime's.
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Confirmed, error) {
+	found, a, err := s.check(ctx, p, given)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	return Confirmed{Email: a.Email, ExpiresAt: found.ExpiresAt}, nil
+}
+
+func (s *Service) check(ctx context.Context, p *portal.Portal, given onetime.Given) (onetime.Found, *account.Account, error) {
+	found, err := s.Secrets.Check(ctx, p.ID, onetime.Confirmation, given, p.Private())
+	if err != nil {
+		return found, nil, err
+	}
+	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
+	if errors.Is(err, database.ErrNotFound) {
+		err = fault.New(fault.TokenExpired)
+	}
+	return found, a, err
+}
+
+// Confirm proves the mailbox: the account is no claim any more. Errors: onetime's.
+func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.Given) (Confirmed, error) {
+	found, a, err := s.check(ctx, p, given)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	now := s.Now().UTC().Truncate(time.Millisecond)
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Secrets.Consume(ctx, p.ID, onetime.Confirmation, found, p.Private()); err != nil {
+			return err
+		}
+		if err := s.Accounts.Confirm(ctx, p.ID, a.ID, found.SecurityStamp, now); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, audit.Event{
+			PortalID: p.ID, Type: audit.Confirmation, EmailDigest: found.Subject,
+			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		})
+	})
+	if errors.Is(err, database.ErrNotFound) {
+		err = fault.New(fault.TokenExpired)
+	}
+	if err != nil {
+		return Confirmed{}, err
+	}
+	a.Confirmed = &now
+	return Confirmed{Email: a.Email, ExpiresAt: found.ExpiresAt, Next: login.NextOf(p, a)}, nil
+}

@@ -1,0 +1,135 @@
+// Package secretmail issues a one-time secret and the message that carries it, in one transaction: neither is ever
+// there without the other.
+package secretmail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Service issues secrets by mail.
+type Service struct {
+	db       *database.DB
+	accounts *account.Repository
+	secrets  *onetime.Service
+	messages *delivery.Service
+	audit    *audit.Recorder
+	digests  *installation.Digests
+}
+
+// NewService issues secrets and hands them to messages.
+func NewService(db *database.DB, accounts *account.Repository, secrets *onetime.Service, messages *delivery.Service,
+	recorder *audit.Recorder, digests *installation.Digests) *Service {
+	return &Service{db, accounts, secrets, messages, recorder, digests}
+}
+
+// Mail is a secret to be issued.
+type Mail struct {
+	Address email.Address
+	Account *account.Account // nil for nobody: the same rows are written, and nothing is sent
+	Purpose onetime.Purpose
+	Variant string
+	Kind    delivery.Kind
+	TTL     time.Duration
+	Event   audit.Type
+	// Then does what belongs to the secret, after it and before the message: the order in which rows are locked.
+	Then func(ctx context.Context) error
+}
+
+// Issued is what the person is told.
+type Issued struct {
+	Receipt     delivery.Receipt
+	ResendAfter time.Duration
+	ExpiresIn   time.Duration
+}
+
+// Issue issues a secret, which supersedes the older ones, and its message.
+//
+// Errors: resend_too_soon, and what Then answers; nothing is issued then.
+func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Issued{}, err
+	}
+	subject := s.digests.Subject(p.ID, m.Address.Canonical())
+	wanted := onetime.Wanted{
+		Purpose: m.Purpose, Subject: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
+	}
+	locale, accountID := p.DefaultLocale, uuid.NullUUID{}
+	if m.Account != nil {
+		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
+		locale, accountID = m.Account.Locale, uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+	}
+	var issued Issued
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		secret, err := s.secrets.Issue(ctx, p.ID, wanted)
+		if err != nil {
+			return err
+		}
+		if m.Then != nil {
+			if err := m.Then(ctx); err != nil {
+				return err
+			}
+		}
+		receipt, err := s.messages.Send(ctx, p, delivery.Message{
+			ID: id, Kind: m.Kind, Account: m.Account, Typed: m.Address.Typed(), Purpose: string(m.Purpose), Subject: subject,
+			Generation: secret.Generation, Locale: locale, Network: audit.CallerOf(ctx).Network,
+		})
+		issued = Issued{Receipt: receipt, ResendAfter: secret.ResendAfter, ExpiresIn: m.TTL}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, p, m, subject, accountID, nil)
+	})
+	if fault.CodeOf(err) == fault.ResendTooSoon {
+		if m.Then != nil {
+			accountID = uuid.NullUUID{} // of an account that was not made
+		}
+		if recordErr := s.record(ctx, p, m, subject, accountID, err); recordErr != nil {
+			return Issued{}, recordErr
+		}
+	}
+	return issued, err
+}
+
+func (s *Service) record(ctx context.Context, p *portal.Portal, m Mail, subject []byte, of uuid.NullUUID, why error) error {
+	return s.audit.Record(ctx, audit.Event{
+		PortalID: p.ID, Type: m.Event, EmailDigest: subject, AccountID: of, Err: why,
+	})
+}
+
+// Addressee is the account that an older token of ours was sent to, good or not any more: the person behind an
+// "expired link" page.
+//
+// Errors: token_invalid; token_expired when nothing is known of it any more.
+func (s *Service) Addressee(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, token string) (*account.Account, error) {
+	id, subject, err := s.secrets.AccountOf(ctx, p.ID, purpose, token)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.accounts.ByID(ctx, p.ID, id)
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, fault.New(fault.TokenExpired)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(subject, s.digests.Subject(p.ID, a.Email.Canonical())) {
+		return nil, fault.New(fault.TokenExpired) // it was sent to an address that the account no longer has
+	}
+	return a, nil
+}
