@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -96,7 +97,7 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 		Disabled: r.Disabled.pointer(), OptedOut: r.OptedOut.pointer(),
 	}
 	if isNew || r.Email.Set {
-		address := k.email("/email", r.Email.Value)
+		address := k.email(r.Email.Value)
 		changes.Email = &address
 	}
 	if r.Password.Set {
@@ -211,7 +212,11 @@ func (s *Server) deleteAccount(c echo.Context) error {
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.accounts.Delete(c.Request().Context(), portalOf(c), id); err != nil {
+	p := portalOf(c)
+	err = s.accounts.Delete(c.Request().Context(), p, id, func(ctx context.Context) error {
+		return s.messages.Forget(ctx, p, id)
+	})
+	if err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -9,19 +9,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/login"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/password"
+	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/ratelimit"
+	"github.com/latchkey-auth/latchkey/pkg/registration"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -34,7 +40,9 @@ type Options struct {
 	PublicURL      string
 	OperatorKey    string
 	TrustedProxies []netip.Prefix
-	Unlimited      bool // switches the per-network limits off
+	Unlimited      bool            // switches the per-network limits off
+	Sender         delivery.Sender // nil notes in the log that a message was not sent
+	Inbox          *delivery.Inbox // gets a copy of what is sent, readable at /dev/inbox; nil in production
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -48,16 +56,21 @@ type Server struct {
 	operatorKey string
 	proxies     []netip.Prefix
 
-	portals  *portal.Service
-	accounts *account.Service
-	login    *login.Service
-	sessions *session.Service
-	tokens   *session.AccessTokens
-	keys     *session.Keys
-	apiKeys  *apikey.Service
-	audit    *audit.Recorder
-	limiter  *ratelimit.Limiter // nil when switched off
-	metrics  *metrics
+	portals      *portal.Service
+	accounts     *account.Service
+	login        *login.Service
+	sessions     *session.Service
+	tokens       *session.AccessTokens
+	keys         *session.Keys
+	apiKeys      *apikey.Service
+	messages     *delivery.Service
+	inbox        *delivery.Inbox
+	digests      *installation.Digests
+	resets       *passwordreset.Service
+	registration *registration.Service
+	audit        *audit.Recorder
+	limiter      *ratelimit.Limiter // nil when switched off
+	metrics      *metrics
 }
 
 // New puts the program together.
@@ -70,18 +83,32 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s := &Server{
 		db: o.DB, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"),
-		operatorKey: o.OperatorKey, proxies: o.TrustedProxies,
+		operatorKey: o.OperatorKey, proxies: o.TrustedProxies, digests: digests, inbox: o.Inbox,
 	}
 	s.audit = audit.NewRecorder(o.DB, o.Now)
 	s.portals = portal.NewService(portal.NewRepository(o.DB), s.audit, o.Now)
 	s.keys = session.NewKeys(o.DB, o.Ring, s.audit, o.Now)
 	s.tokens = session.NewAccessTokens(s.keys, s.publicURL, o.Now)
-	s.sessions = session.NewService(session.NewRepository(o.DB), o.Ring, s.tokens, s.audit, o.Now)
+	sessions, lockouts := session.NewRepository(o.DB), lockout.NewRepository(o.DB)
+	s.sessions = session.NewService(sessions, o.Ring, s.tokens, s.audit, o.Now)
 	s.apiKeys = apikey.NewService(apikey.NewRepository(o.DB), s.audit, o.Now)
 	accounts, passwords := account.NewRepository(o.DB), account.NewPasswords(o.Passwords, o.Policy)
 	s.accounts = account.NewService(o.DB, accounts, passwords, s.audit, digests, o.Now)
+	secrets := onetime.NewService(onetime.NewRepository(o.DB), o.Ring, o.Now)
+	tasks := s.sweeps(o.Now, accounts, sessions, lockouts, secrets)
+	if s.messages, err = s.newMessages(o, accounts, secrets, tasks); err != nil {
+		return nil, err
+	}
+	mail := secretmail.NewService(o.DB, accounts, secrets, s.messages, s.audit, digests)
+	s.resets = passwordreset.NewService(passwordreset.Parts{
+		DB: o.DB, Accounts: accounts, Lockouts: lockouts, Passwords: passwords, Secrets: secrets, Mail: mail,
+		Messages: s.messages, Audit: s.audit, Digests: digests, Now: o.Now,
+	})
+	s.registration = registration.NewService(registration.Parts{
+		DB: o.DB, Accounts: accounts, Passwords: passwords, Secrets: secrets, Mail: mail, Audit: s.audit, Now: o.Now,
+	})
 	s.login = login.NewService(login.Parts{
-		DB: o.DB, Accounts: accounts, Lockouts: lockout.NewRepository(o.DB), Sessions: s.sessions, Pool: o.Passwords,
+		DB: o.DB, Accounts: accounts, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets, Messages: s.messages, Pool: o.Passwords,
 		Passwords: passwords, Audit: s.audit, Digests: digests, Log: o.Log, Now: o.Now,
 	})
 	if !o.Unlimited {
@@ -94,6 +121,28 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.echo = s.router()
 	return s, nil
 }
+
+// newMessages makes the queue of messages, whose worker derives a message's secret when it sends.
+func (s *Server) newMessages(o Options, accounts *account.Repository, secrets *onetime.Service,
+	tasks []delivery.Task) (*delivery.Service, error) {
+	return delivery.NewService(delivery.Options{
+		DB: o.DB, Portals: s.portals, Accounts: accounts, Digests: s.digests, PublicURL: s.publicURL, Sender: o.Sender,
+		Inbox: o.Inbox, Log: o.Log, Now: o.Now, Tasks: tasks,
+		Secret: func(ctx context.Context, portalID uuid.UUID, purpose string, subject []byte, generation int64) (delivery.Secret, bool, error) {
+			secret, err := secrets.Secret(ctx, portalID, onetime.Purpose(purpose), subject, generation)
+			return delivery.Secret{Token: secret.Token, Code: secret.Code, ExpiresAt: secret.ExpiresAt}, err == nil, err
+		},
+	})
+}
+
+// Start begins to send what is queued; Stop lets what is being sent be sent.
+func (s *Server) Start(ctx context.Context) error { return s.messages.Start(ctx) }
+
+// Stop ends what Start began.
+func (s *Server) Stop(ctx context.Context) error { return s.messages.Stop(ctx) }
+
+// PasswordResets is the service of password resets.
+func (s *Server) PasswordResets() *passwordreset.Service { return s.resets }
 
 // Portals is the service of portals.
 func (s *Server) Portals() *portal.Service { return s.portals }

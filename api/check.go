@@ -36,8 +36,9 @@ func (k *check) err() error {
 	return fault.Invalid(k.fields...)
 }
 
-// email reads an address that must be there.
-func (k *check) email(pointer, typed string) email.Address {
+// email reads the address that must be there.
+func (k *check) email(typed string) email.Address {
+	const pointer = "/email"
 	if strings.TrimSpace(typed) == "" {
 		k.wrong(pointer, fault.FieldRequired)
 		return email.Address{}

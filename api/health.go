@@ -38,8 +38,14 @@ type componentsBody struct {
 
 // status answers GET /status, for a status page: always, whatever is down.
 func (s *Server) status(c echo.Context) error {
-	body := statusBody{"ok", componentsBody{Database: "ok", Mail: "not_configured", SMS: "not_configured"}}
-	if err := s.db.Ready(c.Request().Context()); err != nil {
+	ctx, body := c.Request().Context(), statusBody{"ok", componentsBody{"ok", "not_configured", "not_configured"}}
+	if s.messages.Configured() {
+		body.Components.Mail = "ok"
+		if s.messages.Degraded(ctx) {
+			body.Status, body.Components.Mail = "degraded", "degraded"
+		}
+	}
+	if err := s.db.Ready(ctx); err != nil {
 		body.Status, body.Components.Database = "degraded", "down"
 	}
 	return respond(c, http.StatusOK, body)

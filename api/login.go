@@ -33,7 +33,7 @@ type logInRequest struct {
 func (r *logInRequest) attempt(c echo.Context) (login.Attempt, error) {
 	var k check
 	try := login.Attempt{
-		Email: k.email("/email", r.Email), Password: r.Password, Transport: session.TransportToken,
+		Email: k.email(r.Email), Password: r.Password, Transport: session.TransportToken,
 		DeviceName: r.DeviceName.pointer(), Resource: r.Resource.Value,
 	}
 	k.password("/password", r.Password)

@@ -22,13 +22,14 @@ func decodeEmail(c echo.Context) (email.Address, error) {
 	}
 	noteEmail(c, req.Email)
 	var k check
-	address := k.email("/email", req.Email)
+	address := k.email(req.Email)
 	return address, k.err()
 }
 
 type lookUpResponse struct {
-	Next    login.Next      `json:"next"`
-	Methods []portal.Method `json:"methods"`
+	Next     login.Next      `json:"next"`
+	Methods  []portal.Method `json:"methods"`
+	Delivery *receiptBody    `json:"delivery,omitzero"`
 }
 
 // lookUp answers POST /v1/portals/{portal}/lookup.
@@ -38,9 +39,14 @@ func (s *Server) lookUp(c echo.Context) error {
 		return err
 	}
 	p := portalOf(c)
-	next, err := s.login.LookUp(c.Request().Context(), p, address)
+	found, err := s.login.LookUp(c.Request().Context(), p, address)
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, lookUpResponse{Next: next, Methods: p.LoginMethods})
+	body := lookUpResponse{Next: found.Next, Methods: p.LoginMethods}
+	if found.Receipt != nil {
+		receipt := receiptOut(*found.Receipt)
+		body.Delivery = &receipt
+	}
+	return respond(c, http.StatusOK, body)
 }

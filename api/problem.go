@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -55,6 +56,15 @@ var statuses = map[fault.Code]int{
 	fault.PasswordResetRequired:    http.StatusForbidden,
 	fault.RefreshTokenReused:       http.StatusUnauthorized,
 	fault.CurrentPasswordIncorrect: http.StatusForbidden,
+
+	fault.TokenInvalid:          http.StatusBadRequest,
+	fault.TokenUsed:             http.StatusGone,
+	fault.TokenSuperseded:       http.StatusGone,
+	fault.TokenExpired:          http.StatusGone,
+	fault.CodeAttemptsExhausted: http.StatusTooManyRequests,
+	fault.ResendTooSoon:         http.StatusTooManyRequests,
+	fault.EmailAlreadyConfirmed: http.StatusConflict,
+	fault.RegistrationClosed:    http.StatusForbidden,
 
 	fault.EmailAlreadyRegistered: http.StatusConflict,
 	fault.PhoneAlreadyRegistered: http.StatusConflict,
@@ -191,19 +201,23 @@ func fieldProblems(language locale.Language, fields []fault.Field) []fieldProble
 
 // members puts a fault's own members into their wire form.
 func members(language locale.Language, of map[string]any) map[string]any {
-	if until, ok := of["locked_until"].(time.Time); ok {
-		return map[string]any{"locked_until": timestamp(until)}
+	wire := maps.Clone(of)
+	for name, value := range wire {
+		switch value := value.(type) {
+		case time.Time:
+			wire[name] = timestamp(value)
+		case delivery.Receipt:
+			wire[name] = receiptOut(value)
+		case []password.Reason:
+			said := make([]reasonBody, 0, len(value))
+			for _, reason := range value {
+				said = append(said, reasonBody{reason.Code,
+					locale.Text(language, "reason."+string(reason.Code), locale.Data{"limit": reason.Limit})})
+			}
+			wire[name] = said
+		}
 	}
-	reasons, ok := of["reasons"].([]password.Reason)
-	if !ok {
-		return of
-	}
-	said := make([]reasonBody, 0, len(reasons))
-	for _, reason := range reasons {
-		said = append(said, reasonBody{reason.Code,
-			locale.Text(language, "reason."+string(reason.Code), locale.Data{"limit": reason.Limit})})
-	}
-	return map[string]any{"reasons": said}
+	return wire
 }
 
 // detail says what happened in one sentence that a portal can show.

@@ -16,7 +16,11 @@ import (
 )
 
 // aMinute is how many requests a network has for each operation that has a limit.
-var aMinute = map[string]int{"lookUp": 60, "logIn": 60, "getLockoutStatus": 60}
+var aMinute = map[string]int{
+	"lookUp": 60, "logIn": 60, "getLockoutStatus": 60,
+	"register": 20, "issueConfirmation": 20, "verifyConfirmation": 60, "redeemConfirmation": 60,
+	"issuePasswordReset": 20, "verifyPasswordReset": 60, "redeemPasswordReset": 60,
+}
 
 // limited switches the limits on.
 func limited(o *api.Options) { o.Unlimited = false }

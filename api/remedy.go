@@ -1,8 +1,13 @@
 package api
 
 import (
+	"net/http"
+	"slices"
+	"strings"
+
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 )
@@ -58,18 +63,38 @@ var remediesOf = map[fault.Code][]string{
 	fault.RefreshTokenReused:       {actionLogIn, actionContactSupport},
 	fault.CurrentPasswordIncorrect: {actionRetry, actionResetPassword},
 
+	fault.TokenInvalid:          {actionRetry, actionAnother},
+	fault.TokenUsed:             {actionLogIn, actionAnother},
+	fault.TokenSuperseded:       {actionCheckSpam, actionAnother},
+	fault.TokenExpired:          {actionAnother},
+	fault.CodeAttemptsExhausted: {actionAnother, actionCheckSpam},
+	fault.ResendTooSoon:         {actionWait, actionCheckSpam, actionContactSupport},
+	fault.EmailAlreadyConfirmed: {actionLogIn},
+	fault.RegistrationClosed:    {actionContactAdministrator},
+
 	fault.EmailAlreadyRegistered: {actionLogIn, actionResetPassword},
 }
 
-// call is the operation of a portal behind an action, for those that have one.
-type call struct {
-	path      string
-	takesMail bool // it takes the address that the request named
+// actionAnother stands for asking for another secret of the kind that the operation is about.
+const actionAnother = "another"
+
+// anotherOf is what actionAnother means below each path.
+var anotherOf = map[string]string{
+	"/v1/portals/:portal/confirmations":   actionResendConfirmation,
+	"/v1/portals/:portal/password-resets": actionResetPassword,
 }
 
-var calls = map[string]call{
-	actionLogIn: {path: "/login"},
-}
+// callPaths are the operations of a portal behind the actions that have one; all are POST. Those in takesAddress want
+// the address that the request named, or the older token that it brought.
+var (
+	callPaths = map[string]string{
+		actionLogIn:              "/login",
+		actionResendConfirmation: "/confirmations",
+		actionResetPassword:      "/password-resets",
+		actionSetPassword:        "/password-resets",
+	}
+	takesAddress = []string{actionResendConfirmation, actionResetPassword, actionSetPassword}
+)
 
 // remedies are what the caller of this request can do about a fault.
 func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Error) []remedy {
@@ -85,13 +110,16 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 	}
 	list := make([]remedy, 0, len(actions))
 	for _, action := range actions {
+		if action == actionAnother {
+			if action = another(c); action == "" {
+				continue
+			}
+		}
 		r := remedy{Action: action, Detail: locale.Text(language, "remedy."+action, data)}
-		if target, ok := calls[action]; ok {
-			if p := portalOf(c); p != nil {
-				r.Method, r.Href = "POST", "/v1/portals/"+p.Slug+target.path
-				if email := typedEmail(c); email != "" && target.takesMail {
-					r.Body = map[string]string{"email": email}
-				}
+		if path, ok := callPaths[action]; ok && portalOf(c) != nil {
+			r.Method, r.Href = http.MethodPost, "/v1/portals/"+portalOf(c).Slug+path
+			if slices.Contains(takesAddress, action) {
+				r.Body = addressee(c, f.Code)
 			}
 		}
 		list = append(list, r)
@@ -99,12 +127,40 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 	return list
 }
 
-const typedEmailKey = "typed email"
+// another is the action that asks for another secret of the kind that the operation is about.
+func another(c echo.Context) string {
+	for path, action := range anotherOf {
+		if strings.HasPrefix(c.Path(), path) {
+			return action
+		}
+	}
+	return ""
+}
+
+// addressee is whom a secret is asked for: the address that the request named, or the token that it brought, unless
+// that is none of ours.
+func addressee(c echo.Context, why fault.Code) map[string]string {
+	email, _ := c.Get(typedEmailKey).(string)
+	if email != "" {
+		return map[string]string{"email": email}
+	}
+	if a, ok := c.Get(accountKey).(*account.Account); ok {
+		return map[string]string{"email": a.Email.Typed()}
+	}
+	token, _ := c.Get(typedTokenKey).(string)
+	if token != "" && why != fault.TokenInvalid {
+		return map[string]string{"token": token}
+	}
+	return nil
+}
+
+const (
+	typedEmailKey = "typed email"
+	typedTokenKey = "typed token"
+)
 
 // noteEmail keeps the address that a request named, for the bodies of remedies.
 func noteEmail(c echo.Context, typed string) { c.Set(typedEmailKey, typed) }
 
-func typedEmail(c echo.Context) string {
-	typed, _ := c.Get(typedEmailKey).(string)
-	return typed
-}
+// noteToken keeps the token that a request brought, for the bodies of remedies.
+func noteToken(c echo.Context, typed string) { c.Set(typedTokenKey, typed) }

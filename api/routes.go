@@ -53,6 +53,14 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/v1/portals/:portal/lockout-status", visitor, s.lockoutStatus, manyAMinute},
 		{http.MethodPost, "/v1/portals/:portal/sessions/refresh", visitor, s.refreshSession, 0},
 		{http.MethodPost, "/v1/portals/:portal/logout", visitor, s.logOut, 0},
+		{http.MethodPost, "/v1/portals/:portal/registrations", visitor, s.register, fewAMinute},
+		{http.MethodPost, "/v1/portals/:portal/confirmations", visitor, s.issueConfirmation, fewAMinute},
+		{http.MethodPost, "/v1/portals/:portal/confirmations/verify", visitor, s.verifyConfirmation, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/confirmations/redeem", visitor, s.redeemConfirmation, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/password-resets", visitor, s.issueReset, fewAMinute},
+		{http.MethodPost, "/v1/portals/:portal/password-resets/verify", visitor, s.verifyReset, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/password-resets/redeem", visitor, s.redeemReset, manyAMinute},
+		{http.MethodGet, "/v1/portals/:portal/deliveries/:id", visitor, s.showDelivery, 0},
 		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe, 0},
 		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe, 0},
 		{http.MethodPost, "/v1/portals/:portal/me/password", person, s.changePassword, 0},
@@ -98,6 +106,9 @@ func (s *Server) router() *echo.Echo {
 	}
 	for path, allowed := range methods {
 		e.OPTIONS(path, s.preflight(allowed))
+	}
+	if s.inbox != nil {
+		e.GET("/dev/inbox", s.showInbox)
 	}
 	e.GET("/docs/*", s.docs) // the page's own scripts and styles
 	return e

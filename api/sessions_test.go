@@ -220,6 +220,9 @@ func TestWhatEndsRefreshTokens(t *testing.T) {
 			for _, token := range []string{next.refresh, in.refresh, next.refresh} {
 				h.over(t, p, token)
 			}
+			h.clock.advance(time.Minute) // the grace is over: nobody is taken for a thief
+			h.over(t, p, next.refresh)
+			h.over(t, p, in.refresh)
 			h.alive(t, p, next.access, false)
 			h.alive(t, p, in.access, false)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,4 +53,22 @@ func (h *harness) counts(t testing.TB) map[string]string {
 		counts[table] = h.sql(t, fmt.Sprintf("SELECT COUNT(*) FROM %q", table))
 	}
 	return counts
+}
+
+// dump is every row of every table as text, octets in hexadecimal.
+func (h *harness) dump(t testing.TB) string {
+	t.Helper()
+	var text strings.Builder
+	for table := range h.counts(t) {
+		row := fmt.Sprintf("CAST(dumped AS TEXT) FROM %q dumped", table)
+		if h.db.Dialect() == database.SQLite {
+			columns := h.sql(t, "SELECT group_concat('quote(\"' || name || '\")', ' || '','' || ') FROM pragma_table_info(?)", table)
+			row = fmt.Sprintf("%s FROM %q", columns, table)
+		}
+		var rows []string
+		ctx := database.AcrossPortals(context.Background(), "a test looks at the whole database")
+		require.NoError(t, h.db.From(ctx).Raw("SELECT "+row).Scan(&rows).Error)
+		text.WriteString(table + "\n" + strings.Join(rows, "\n") + "\n")
+	}
+	return text.String()
 }

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/login"
+)
+
+// issueReset answers POST /v1/portals/{portal}/password-resets.
+func (s *Server) issueReset(c echo.Context) error {
+	address, token, err := decodeIssue(c)
+	if err != nil {
+		return err
+	}
+	ctx, p := c.Request().Context(), portalOf(c)
+	if token != "" {
+		issued, err := s.resets.IssueAgain(ctx, p, token)
+		if err != nil {
+			return err
+		}
+		return respondIssued(c, issued)
+	}
+	issued, err := s.resets.Issue(ctx, p, address)
+	if err != nil {
+		return err
+	}
+	return respondIssued(c, issued)
+}
+
+type verifiedResetBody struct {
+	Email     string    `json:"email"`
+	Purpose   string    `json:"purpose"`
+	ExpiresAt timestamp `json:"expires_at"`
+}
+
+// verifyReset answers POST /v1/portals/{portal}/password-resets/verify.
+func (s *Server) verifyReset(c echo.Context) error {
+	var req secretRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	given := req.given(c, s, &k)
+	if err := k.err(); err != nil {
+		return err
+	}
+	verified, err := s.resets.Verify(c.Request().Context(), portalOf(c), given)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, verifiedResetBody{
+		email.Mask(verified.Email.Typed()), verified.Variant, timestamp(verified.ExpiresAt),
+	})
+}
+
+type redeemResetRequest struct {
+	secretRequest
+	Password string `json:"password"`
+}
+
+// redeemReset answers POST /v1/portals/{portal}/password-resets/redeem.
+func (s *Server) redeemReset(c echo.Context) error {
+	var req redeemResetRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	given := req.given(c, s, &k)
+	k.password("/password", req.Password)
+	if err := k.err(); err != nil {
+		return err
+	}
+	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), given, req.Password); err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, nextBody{login.NextPassword})
+}

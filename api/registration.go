@@ -1,0 +1,124 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/login"
+	"github.com/latchkey-auth/latchkey/pkg/registration"
+)
+
+type registerRequest struct {
+	Email      string           `json:"email"`
+	Password   string           `json:"password"`
+	GivenName  optional[string] `json:"given_name"`
+	FamilyName optional[string] `json:"family_name"`
+	Locale     optional[string] `json:"locale"`
+}
+
+// person checks the request. Errors: validation_failed.
+func (r *registerRequest) person(c echo.Context) (registration.New, error) {
+	var k check
+	n := registration.New{
+		Email: k.email(r.Email), Password: r.Password, Locale: portalOf(c).DefaultLocale,
+		GivenName: k.name("/given_name", r.GivenName.pointer()), FamilyName: k.name("/family_name", r.FamilyName.pointer()),
+	}
+	k.password("/password", r.Password)
+	if r.Locale.Set {
+		n.Locale = r.Locale.Value
+		k.locale("/locale", r.Locale.Value)
+	}
+	return n, k.err()
+}
+
+type registeredBody struct {
+	Next     login.Next  `json:"next"`
+	Delivery receiptBody `json:"delivery"`
+}
+
+// register answers POST /v1/portals/{portal}/registrations.
+func (s *Server) register(c echo.Context) error {
+	var req registerRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	noteEmail(c, req.Email)
+	person, err := req.person(c)
+	if err != nil {
+		return err
+	}
+	registered, err := s.registration.Register(c.Request().Context(), portalOf(c), person)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusCreated, registeredBody{registered.Next, receiptOut(registered.Receipt)})
+}
+
+// issueConfirmation answers POST /v1/portals/{portal}/confirmations.
+func (s *Server) issueConfirmation(c echo.Context) error {
+	address, token, err := decodeIssue(c)
+	if err != nil {
+		return err
+	}
+	ctx, p := c.Request().Context(), portalOf(c)
+	if token != "" {
+		issued, err := s.registration.IssueConfirmationAgain(ctx, p, token)
+		if err != nil {
+			return err
+		}
+		return respondIssued(c, issued)
+	}
+	issued, err := s.registration.IssueConfirmation(ctx, p, address)
+	if err != nil {
+		return err
+	}
+	return respondIssued(c, issued)
+}
+
+// verifiedBody is a secret that is good.
+type verifiedBody struct {
+	Email     string    `json:"email"`
+	ExpiresAt timestamp `json:"expires_at"`
+}
+
+// verifyConfirmation answers POST /v1/portals/{portal}/confirmations/verify.
+func (s *Server) verifyConfirmation(c echo.Context) error {
+	var req secretRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	given := req.given(c, s, &k)
+	if err := k.err(); err != nil {
+		return err
+	}
+	verified, err := s.registration.Verify(c.Request().Context(), portalOf(c), given)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, verifiedBody{email.Mask(verified.Email.Typed()), timestamp(verified.ExpiresAt)})
+}
+
+type nextBody struct {
+	Next login.Next `json:"next"`
+}
+
+// redeemConfirmation answers POST /v1/portals/{portal}/confirmations/redeem.
+func (s *Server) redeemConfirmation(c echo.Context) error {
+	var req secretRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	given := req.given(c, s, &k)
+	if err := k.err(); err != nil {
+		return err
+	}
+	confirmed, err := s.registration.Confirm(c.Request().Context(), portalOf(c), given)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, nextBody{confirmed.Next})
+}

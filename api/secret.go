@@ -1,0 +1,123 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+)
+
+// maxCode is how much of a typed code is read, in code points: six digits and what people put between them.
+const maxCode = 32
+
+// issueRequest asks for a secret: by the address, or by an older token that was sent to it.
+type issueRequest struct {
+	Email optional[string] `json:"email"`
+	Token optional[string] `json:"token"`
+}
+
+// decodeIssue reads an issueRequest: the address, or else the token.
+//
+// Errors: decode's; validation_failed for neither or both.
+func decodeIssue(c echo.Context) (address email.Address, token string, err error) {
+	var req issueRequest
+	if err := decode(c, &req); err != nil {
+		return address, "", err
+	}
+	noteEmail(c, req.Email.Value)
+	noteToken(c, req.Token.Value)
+	var k check
+	switch {
+	case req.Email.Set && req.Token.Set:
+		k.wrong("/token", fault.FieldConflict)
+	case req.Token.Set:
+		k.token("/token", req.Token.Value)
+	default:
+		address = k.email(req.Email.Value)
+	}
+	return address, req.Token.Value, k.err()
+}
+
+// secretRequest is a secret that somebody holds: the token of a link, or the code with the address that it was sent to.
+type secretRequest struct {
+	Token optional[string] `json:"token"`
+	Email optional[string] `json:"email"`
+	Code  optional[string] `json:"code"`
+}
+
+// given checks the request. Errors: validation_failed.
+func (r *secretRequest) given(c echo.Context, s *Server, k *check) onetime.Given {
+	noteEmail(c, r.Email.Value)
+	noteToken(c, r.Token.Value)
+	if r.Token.Set {
+		if r.Email.Set || r.Code.Set {
+			k.wrong("/token", fault.FieldConflict)
+		}
+		k.token("/token", r.Token.Value)
+		return onetime.Given{Token: r.Token.Value}
+	}
+	if !r.Email.Set && !r.Code.Set {
+		k.wrong("/token", fault.FieldRequired)
+		return onetime.Given{}
+	}
+	address := k.email(r.Email.Value)
+	if strings.TrimSpace(r.Code.Value) == "" {
+		k.wrong("/code", fault.FieldRequired)
+	}
+	k.longest("/code", r.Code.Value, maxCode)
+	return onetime.Given{Subject: s.digests.Subject(portalOf(c).ID, address.Canonical()), Code: r.Code.Value}
+}
+
+func (k *check) token(pointer, text string) {
+	if text == "" {
+		k.wrong(pointer, fault.FieldRequired)
+	}
+	k.longest(pointer, text, maxToken)
+}
+
+// receiptBody is a message on its way, as the person who asked for it may follow it.
+type receiptBody struct {
+	ID      string          `json:"id"`
+	Channel string          `json:"channel"`
+	To      *string         `json:"to"`
+	Sender  string          `json:"sender"`
+	Status  delivery.Status `json:"status"`
+}
+
+func receiptOut(r delivery.Receipt) receiptBody {
+	return receiptBody{ID: r.ID.String(), Channel: r.Channel, To: r.To, Sender: r.Sender, Status: r.Status}
+}
+
+// issuedBody answers a call that sent a secret.
+type issuedBody struct {
+	Delivery           receiptBody `json:"delivery"`
+	ResendAfterSeconds int         `json:"resend_after_seconds"`
+	ExpiresIn          int64       `json:"expires_in"`
+}
+
+func respondIssued(c echo.Context, issued secretmail.Issued) error {
+	return respond(c, http.StatusAccepted, issuedBody{
+		Delivery: receiptOut(issued.Receipt), ExpiresIn: seconds(issued.ExpiresIn),
+		ResendAfterSeconds: int(math.Ceil(issued.ResendAfter.Seconds())),
+	})
+}
+
+// showDelivery answers GET /v1/portals/{portal}/deliveries/{id}.
+func (s *Server) showDelivery(c echo.Context) error {
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	receipt, err := s.messages.Receipt(c.Request().Context(), portalOf(c), id)
+	if err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, receiptOut(receipt))
+}
