@@ -19,6 +19,8 @@ import (
 const (
 	demoPortal   = "demo"
 	demoPassword = "correct horse battery staple"
+	expiredReset = "expired-reset@example.com"
+	olderCode    = "older-code@example.com"
 )
 
 // demoAccounts are one account in every state; the address says which.
@@ -35,6 +37,10 @@ var demoAccounts = []struct {
 	}},
 	{"unconfirmed@example.com", "has not confirmed the address", account.Changes{Password: ptr(demoPassword)}},
 	{"no-password@example.com", "has not set a password", account.Changes{Confirmed: ptr(true)}},
+	{expiredReset, "has a reset link that ran out", account.Changes{Password: ptr(demoPassword), Confirmed: ptr(true)}},
+	{olderCode, "was sent two reset codes; the newest is in the inbox", account.Changes{
+		Password: ptr(demoPassword), Confirmed: ptr(true),
+	}},
 	{"disabled@example.com", "is disabled", account.Changes{
 		Password: ptr(demoPassword), Confirmed: ptr(true), Disabled: ptr(true),
 	}},
@@ -43,9 +49,13 @@ var demoAccounts = []struct {
 func ptr[T any](value T) *T { return &value }
 
 // prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
-func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, to io.Writer) error {
+func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, options api.Options, to io.Writer) error {
 	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
 	p, err := makeDemo(ctx, server)
+	if err != nil {
+		return explained(err)
+	}
+	secrets, err := makeDemoSecrets(ctx, p, options)
 	if err != nil {
 		return explained(err)
 	}
@@ -55,11 +65,13 @@ func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, to i
 	for _, a := range demoAccounts {
 		fmt.Fprintf(&text, "  %-26s %s\n", a.email, a.about)
 	}
+	text.WriteString(secrets)
 	fmt.Fprintf(&text, `The operator key: %[2]s
 Try:
   curl -s %[1]s/lookup -H 'Content-Type: application/json' -d '{"email":"ready@example.com"}'
   curl -s %[1]s/login -H 'Content-Type: application/json' -d '{"email":"ready@example.com","password":"%[3]s"}'
   curl -s %[4]s/v1/admin/portals/%[5]s/accounts -H 'Authorization: Bearer %[2]s'
+The messages it sends: %[4]s/dev/inbox
 Read the API at %[4]s/docs
 `, public+"/v1/portals/"+p.Slug, s.OperatorKey, demoPassword, public, p.Slug)
 	_, err = io.WriteString(to, text.String())

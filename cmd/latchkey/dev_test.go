@@ -119,6 +119,8 @@ func TestDevAccountsAreInEveryState(t *testing.T) {
 	}{
 		"ready@example.com":       {status: http.StatusOK},
 		"admin@example.com":       {status: http.StatusOK},
+		expiredReset:              {status: http.StatusOK},
+		olderCode:                 {status: http.StatusOK},
 		"unconfirmed@example.com": {http.StatusForbidden, "email_not_confirmed"},
 		"no-password@example.com": {http.StatusForbidden, "password_not_set"},
 		"disabled@example.com":    {http.StatusForbidden, "account_disabled"},

@@ -22,10 +22,13 @@ var tiers = map[string]int{
 	"audit": 2, "installation": 2,
 	"portal":  3,
 	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4,
-	"session": 5, // of an account, unless it is locked
-	"login":   6,
-	"api":     7,
-	"cmd":     8,
+	"session": 5, "onetime": 5, "delivery": 5, // of accounts
+	"secretmail":    6, // a secret and the message that carries it
+	"passwordreset": 7,
+	"login":         8, // mails who has no password yet
+	"registration":  9,
+	"api":           10,
+	"cmd":           11,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}

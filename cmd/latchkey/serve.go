@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
@@ -42,28 +45,59 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 	if address, ok := listener.Addr().(*net.TCPAddr); ok && s.Dev && s.PublicURL == config.DefaultPublicURL {
 		s.PublicURL = fmt.Sprintf("http://localhost:%d", address.Port)
 	}
-	server, err := s.assemble(ctx, db, log)
+	server, err := s.start(ctx, db, log, to.Out)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if s.Dev {
-		if err := s.prepareDemo(ctx, server, to.Out); err != nil {
-			return errors.Join(err, listener.Close())
-		}
-	}
 	log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "database", db.Dialect())
-	return listen(ctx, server.HTTP(), listener, log)
+	return work(ctx, server, listener, log)
 }
 
-// assemble makes the server of the configuration.
-func (s *serveCommand) assemble(ctx context.Context, db *database.DB, log *slog.Logger) (*api.Server, error) {
-	ring, err := s.Ring()
+// start makes the server of the configuration.
+func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Logger, out io.Writer) (*api.Server, error) {
+	options, err := s.options(db, log)
 	if err != nil {
 		return nil, err
+	}
+	server, err := api.New(ctx, options)
+	if err != nil || !s.Dev {
+		return server, err
+	}
+	return server, s.prepareDemo(ctx, server, options, out)
+}
+
+// work answers, and sends what is queued, until ctx ends or either cannot go on. The first answer does not wait for the
+// queue, which makes connections of its own.
+func work(ctx context.Context, server *api.Server, listener net.Listener, log *slog.Logger) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	begun := make(chan error, 1)
+	go func() {
+		err := server.Start(ctx)
+		if err != nil {
+			end()
+		}
+		begun <- err
+	}()
+	err := errors.Join(listen(ctx, server.HTTP(), listener, log), <-begun)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	return errors.Join(err, server.Stop(stopping))
+}
+
+// options are what the configuration makes a server of.
+func (s *serveCommand) options(db *database.DB, log *slog.Logger) (api.Options, error) {
+	ring, err := s.Ring()
+	if err != nil {
+		return api.Options{}, err
 	}
 	proxies, err := s.Proxies()
 	if err != nil {
-		return nil, err
+		return api.Options{}, err
+	}
+	public, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return api.Options{}, err
 	}
 	if s.Dev && s.OperatorKey == "" {
 		s.OperatorKey = "lk_" + fmt.Sprintf("%x", keyring.Random(20))
@@ -75,10 +109,20 @@ func (s *serveCommand) assemble(ctx context.Context, db *database.DB, log *slog.
 			MemoryKiB: s.HashMemory, Iterations: s.HashIterations, Parallelism: s.HashParallelism,
 		}),
 	}
+	if s.SMTPURL != "" {
+		sender, err := delivery.NewSMTP(s.SMTPURL, public.Hostname())
+		if err != nil {
+			return api.Options{}, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
+		}
+		options.Sender = sender
+	}
+	if s.Dev {
+		options.Inbox = new(delivery.Inbox)
+	}
 	if s.BreachedPasswords == "on" {
 		options.Policy.Breached = &password.Breached{Log: log}
 	}
-	return api.New(ctx, options)
+	return options, nil
 }
 
 // stopTime is how long requests under way may take to end.
