@@ -152,7 +152,11 @@ func (s *Server) faultOf(c echo.Context, err error) *fault.Error {
 	var f *fault.Error
 	if errors.As(err, &f) {
 		if f.Cause != nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "request failed", slog.String("code", string(f.Code)),
+			level := slog.LevelDebug // what a caller did wrong is no news: a stranger could fill the log with it
+			if statuses[f.Code] >= http.StatusInternalServerError {
+				level = slog.LevelWarn
+			}
+			s.log.LogAttrs(ctx, level, "request failed", slog.String("code", string(f.Code)),
 				slog.String("request_id", requestIDOf(c)), slog.Any("error", f.Cause))
 		}
 		return f

@@ -85,6 +85,9 @@ func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
 		settings := portal.Defaults()
 		settings.Name = "Demo"
 		settings.Support.Email = ptr("support@example.com")
+		settings.Links = portal.Links{
+			Confirm: ptr("http://localhost:3000/confirm?token={token}"), Reset: ptr("http://localhost:3000/reset?token={token}"),
+		}
 		if p, err = server.Portals().Create(ctx, demoPortal, settings); fault.CodeOf(err) == fault.ValidationFailed {
 			p, err = server.Portals().Find(ctx, demoPortal)
 		}

@@ -125,8 +125,9 @@ func (s *serveCommand) options(db *database.DB, log *slog.Logger) (api.Options, 
 	return options, nil
 }
 
-// stopTime is how long requests under way may take to end.
-const stopTime = 15 * time.Second
+// stopTime is how long requests under way, and then messages being sent, may take to end: in all less than the 30 s that
+// orchestrators wait before they kill.
+const stopTime = 10 * time.Second
 
 // listen serves until ctx ends, and then stops gracefully.
 func listen(ctx context.Context, server *http.Server, listener net.Listener, log *slog.Logger) error {

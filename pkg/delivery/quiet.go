@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,8 +26,16 @@ func (h quietHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
-// Handle passes a record on unless its text was heard lately.
+// Handle passes a record on unless its text was heard lately, or all that it tells is that the program stops.
 func (h quietHandler) Handle(ctx context.Context, r slog.Record) error {
+	stopping := false
+	r.Attrs(func(a slog.Attr) bool {
+		stopping = strings.HasSuffix(a.Value.String(), context.Canceled.Error())
+		return !stopping
+	})
+	if stopping {
+		return nil
+	}
 	last, known := h.heard.Swap(r.Message, r.Time)
 	if known && r.Time.Sub(last.(time.Time)) < quietFor {
 		h.heard.Store(r.Message, last)
