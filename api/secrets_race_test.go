@@ -61,8 +61,8 @@ func race(t testing.TB, both [2]*office, calls []call) []*answer {
 	return answers
 }
 
-// tally counts answers by status and code.
-func tally(answers []*answer) map[string]int {
+// outcomes counts answers by status and code.
+func outcomes(answers []*answer) map[string]int {
 	counts := map[string]int{}
 	for _, a := range answers {
 		said := fmt.Sprint(a.httpStatus)
@@ -75,8 +75,8 @@ func tally(answers []*answer) map[string]int {
 }
 
 const (
-	racers = 32
-	rounds = 5
+	racers       = 32
+	redeemRounds = 5
 )
 
 // Of all who redeem one secret at once, by link or by code, at whichever server, one succeeds; the others are told that
@@ -89,7 +89,7 @@ func TestRedeemingAtOnce(t *testing.T) {
 			twoInstances(t, func(t *testing.T, both [2]*office) {
 				o := both[0]
 				p := o.portal(t)
-				for round := range rounds {
+				for round := range redeemRounds {
 					ada := o.account(t, p, object{"email": fmt.Sprintf("ada%d@example.com", round), "confirmed": false})
 					mail := o.asks(t, p, k.path, ada.email)
 					calls := make([]call, racers)
@@ -104,7 +104,7 @@ func TestRedeemingAtOnce(t *testing.T) {
 						calls[i] = call{p.front + "/" + k.path + "/redeem", body}
 					}
 					answers := race(t, both, calls)
-					require.Equal(t, map[string]int{"200": 1, "410 token_used": racers - 1}, tally(answers))
+					require.Equal(t, map[string]int{"200": 1, "410 token_used": racers - 1}, outcomes(answers))
 					if k.path == resets {
 						first := slices.IndexFunc(answers, func(a *answer) bool { return a.httpStatus == http.StatusOK })
 						ada.password = calls[first].body["password"].(string)
@@ -112,9 +112,9 @@ func TestRedeemingAtOnce(t *testing.T) {
 					}
 				}
 				what := map[string]string{confirmations: "confirmation", resets: "password_reset"}[k.path]
-				require.Equal(t, fmt.Sprint(rounds), o.sql(t, "SELECT COUNT(*) FROM audit_events WHERE type = ?", what))
+				require.Equal(t, fmt.Sprint(redeemRounds), o.sql(t, "SELECT COUNT(*) FROM audit_events WHERE type = ?", what))
 				if k.path == resets {
-					require.Equal(t, fmt.Sprint(rounds), o.sql(t, "SELECT COUNT(*) FROM deliveries WHERE kind = 'password_changed'"))
+					require.Equal(t, fmt.Sprint(redeemRounds), o.sql(t, "SELECT COUNT(*) FROM deliveries WHERE kind = 'password_changed'"))
 				}
 			})
 		})
@@ -135,7 +135,7 @@ func TestWrongCodesAtOnce(t *testing.T) {
 				calls[i] = call{p.front + "/" + k.path + "/verify", mail.wrongCode(ada.email)}
 			}
 			answers := race(t, both, calls)
-			require.Equal(t, map[string]int{"400 token_invalid": 5, "429 code_attempts_exhausted": 59}, tally(answers))
+			require.Equal(t, map[string]int{"400 token_invalid": 5, "429 code_attempts_exhausted": 59}, outcomes(answers))
 			var left []any
 			for _, a := range answers {
 				if remaining, ok := a.at("attempts_remaining"); ok {
@@ -165,7 +165,7 @@ func TestAskingAtOnce(t *testing.T) {
 			}
 			before := o.quiet(t)
 			answers := race(t, both, slices.Repeat([]call{{p.front + "/" + name, body}}, 10))
-			counts := tally(answers)
+			counts := outcomes(answers)
 			require.Equal(t, 9, counts["429 resend_too_soon"], "%s: %v", name, counts)
 			require.Equal(t, 1, counts["201"]+counts["202"], "%s: %v", name, counts)
 			require.Equal(t, before+1, o.quiet(t), name)
@@ -186,7 +186,7 @@ func TestALoginRacesAReset(t *testing.T) {
 	twoInstances(t, func(t *testing.T, both [2]*office) {
 		o := both[0]
 		p := o.portal(t)
-		for round := range 2 * rounds {
+		for round := range 2 * redeemRounds {
 			ada := o.account(t, p, object{"email": fmt.Sprintf("ada%d@example.com", round)})
 			mail := o.asks(t, p, resets, ada.email)
 			calls := slices.Repeat([]call{{p.front + "/login", ada.credentials()}}, 8)

@@ -162,9 +162,18 @@ func (c *checker) link(pointer string, text *string, template bool) {
 	u, err := url.Parse(filled)
 	if err != nil || len(filled) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
 		u.User != nil || strings.ContainsAny(filled, "{}<>\" \\") ||
-		(template && strings.Contains(strings.SplitN(*text, "/", 4)[2], hole)) {
+		(template && strings.Contains(authority(*text), hole)) {
 		c.wrong(pointer, fault.FieldInvalid)
 	}
+}
+
+// authority is what stands between the slashes of a URL and its path, query or fragment (RFC 3986 §3.2).
+func authority(text string) string {
+	_, rest, _ := strings.Cut(text, "//")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest
 }
 
 // hostNames reads host names as a resolver would, lengths included.

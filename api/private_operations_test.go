@@ -1,0 +1,183 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+)
+
+// publicOperation is something that a stranger can call. One that comes later is a line in publicOperations.
+type publicOperation struct {
+	name    string
+	request func(f fleet, t testing.TB, p portal, email string, with option) sent
+	// open is how an open portal's answer begins: by standing, else by what was typed before, else by who it is.
+	open map[string]string
+	// proves are the standings whose owner the call shows its caller to be; they are told the same at any portal.
+	proves []string
+}
+
+func posting(path string, body func(email string) object) func(fleet, testing.TB, portal, string, option) sent {
+	return func(f fleet, t testing.TB, p portal, email string, with option) sent {
+		t.Helper()
+		return f[0].prepare(t, http.MethodPost, p.front+path, body(email), with)
+	}
+}
+
+func naming(email string) object { return object{"email": email} }
+
+func typing(secret string) func(string) object {
+	return func(email string) object { return object{"email": email, "password": secret} }
+}
+
+func withNonsense(string) object { return object{"refresh_token": "AQ"} }
+
+// lookedUp is what an open portal says to a lookup.
+var lookedUp = map[string]string{
+	"unknown": "404 email_not_found", "active": "200 password", "disabled": "200 password", "imported": "200 password",
+	"opted out": "200 password", "unconfirmed": "200 confirm_email", "unconfirmed and disabled": "200 confirm_email",
+	"without a password": "200 set_password", "without either": "200 set_password",
+}
+
+// publicOperations are called in this order, each with every standing; what one leaves behind, the next must not tell
+// either.
+var publicOperations = []publicOperation{
+	{name: "lookup", request: posting("/lookup", naming), open: lookedUp},
+	{name: "lockout-status", request: posting("/lockout-status", naming), open: map[string]string{
+		fresh: "200 0 failed", locked: "200 5 failed", off: "200 0 failed",
+	}},
+	{name: "the portal's face", open: map[string]string{fresh: "200", locked: "200", off: "200"},
+		request: func(f fleet, t testing.TB, p portal, _ string, with option) sent {
+			return f[0].prepare(t, http.MethodGet, p.front, nil, with)
+		}},
+	{name: "refresh", request: posting("/sessions/refresh", withNonsense), open: map[string]string{
+		fresh: "401 session_invalid", locked: "401 session_invalid", off: "401 session_invalid",
+	}},
+	{name: "logout", request: posting("/logout", withNonsense), open: map[string]string{fresh: "204", locked: "204", off: "204"}},
+	{name: "login with a wrong password", request: posting("/login", typing(wrongPassword)), open: map[string]string{
+		fresh: "401 incorrect_credentials", locked: "423 account_locked", off: "403 password_reset_required",
+		"without a password": "403 password_not_set", "without either": "403 password_not_set",
+	}},
+	{name: "lockout-status after a failure", request: posting("/lockout-status", naming), open: map[string]string{
+		fresh: "200 1 failed", locked: "200 5 failed", off: "200 0 failed",
+		"without a password": "200 0 failed", "without either": "200 0 failed",
+	}},
+	{name: "login with the password", request: posting("/login", typing(goodPassword)), open: map[string]string{
+		"unknown": "401 incorrect_credentials", "active": "200", "opted out": "200", "imported": "200",
+		"disabled": "403 account_disabled", "unconfirmed and disabled": "403 account_disabled",
+		"unconfirmed": "403 email_not_confirmed", "without a password": "403 password_not_set",
+		"without either": "403 password_not_set", locked: "423 account_locked", off: "403 password_reset_required",
+	}, proves: []string{"active", "disabled", "opted out", "imported"}},
+	{name: "lookup at last", request: posting("/lookup", naming), open: lookedUp},
+}
+
+// wants is what an open portal answers to a standing.
+func (o publicOperation) wants(t testing.TB, s standing) string {
+	t.Helper()
+	for _, key := range []string{s.name, s.typed, s.who()} {
+		if said, ok := o.open[key]; ok {
+			return said
+		}
+	}
+	t.Fatalf("%s: what does an open portal say when an address is %s?", o.name, s.name)
+	return ""
+}
+
+// said is the part of an answer that tells standings apart: status, and code, next or failures.
+func said(a *answer) string {
+	text := fmt.Sprint(a.httpStatus)
+	if len(a.body) == 0 {
+		return text
+	}
+	for _, member := range []string{"code", "next"} {
+		if value, ok := a.at(member); ok {
+			return text + " " + value.(string)
+		}
+	}
+	if failed, ok := a.at("failed_attempts"); ok {
+		return fmt.Sprintf("%s %v failed", text, failed)
+	}
+	return text
+}
+
+// callAll calls an operation for every standing, each from a network of its own.
+func (o publicOperation) callAll(t testing.TB, f fleet, p portal) []*answer {
+	t.Helper()
+	requests := make([]sent, len(standings))
+	for i, s := range standings {
+		from := fmt.Sprintf("198.51.100.%d:4711", i+1)
+		requests[i] = o.request(f, t, p, s.email(), func(r *http.Request) { r.RemoteAddr = from })
+	}
+	return f.atOnce(t, requests...)
+}
+
+// What an open portal says of each standing, a private one says of none: every operation answers all alike, in status,
+// headers and body, but to whoever shows that he is the owner.
+func TestNothingTellsWhoHasAnAccount(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newHarness(t, db, func(o *api.Options) { o.Unlimited = false })
+		f := fleet{h}
+		open, private := h.portal(t), h.portal(t, object{"slug": "private", "enumeration": "private"})
+		for _, p := range []portal{open, private} {
+			bringAll(t, h, p)
+		}
+		for _, o := range publicOperations {
+			for i, a := range o.callAll(t, f, open) {
+				require.True(t, strings.HasPrefix(said(a), o.wants(t, standings[i])), "%s: %s: %s", o.name, standings[i].name, a.body)
+			}
+			first := map[string]string{}
+			for i, a := range o.callAll(t, f, private) {
+				s := standings[i]
+				if slices.Contains(o.proves, s.name) {
+					require.True(t, strings.HasPrefix(said(a), o.wants(t, s)), "%s: %s: %s", o.name, s.name, a.body)
+					continue
+				}
+				seen := shape(a, s.email())
+				if first[s.typed] == "" {
+					first[s.typed] = seen
+				}
+				require.Equal(t, first[s.typed], seen, "%s tells of an address that it is %s", o.name, s.name)
+				require.NotContains(t, revealing, said(a), o.name)
+			}
+		}
+	})
+}
+
+// revealing never appear at a private portal.
+var revealing = []string{
+	"404 email_not_found", "404 phone_not_found", "403 email_not_confirmed", "403 password_not_set", "409 pending_invitation",
+	"409 email_already_registered", "409 email_already_confirmed", "409 communication_opted_out",
+}
+
+// A private portal keeps counts to itself and is not told by what it looks up.
+func TestAPrivatePortal(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newHarness(t, db)
+		p := h.portal(t, object{"enumeration": "private"})
+		codes := h.portal(t, object{"slug": "codes", "enumeration": "private", "login_methods": []string{"email_code"}})
+		ada := h.account(t, p, object{"confirmed": false})
+		h.post(t, p.front+"/lookup", object{"email": "ada@gmial.com"}).status(http.StatusOK).is("next", "password").
+			is("methods", []string{"password"})
+		h.post(t, codes.front+"/lookup", object{"email": ada.email}).status(http.StatusOK).is("next", "login_code").
+			is("methods", []string{"email_code"})
+		h.post(t, codes.front+"/login", ada.credentials()).problem(http.StatusConflict, "channel_unavailable")
+		h.lockoutStatus(t, p, ada.email).is("failed_attempts", nil).is("attempts_remaining", nil).is("threshold", 5)
+		h.right(t, p, ada.email).problem(http.StatusUnauthorized, "incorrect_credentials").is("attempts_remaining", 4)
+
+		h.patch(t, p.admin, object{"require_confirmation": false}, asOperator).
+			problem(http.StatusUnprocessableEntity, "validation_failed").field("/require_confirmation", "conflict")
+		h.patch(t, ada.admin, object{"confirmed": true}, asOperator).status(http.StatusOK)
+		h.logIn(t, ada)
+		h.patch(t, p.admin, object{"enumeration": "open"}, asOperator).status(http.StatusOK)
+		h.lockoutStatus(t, p, ada.email).is("failed_attempts", 0)
+	})
+}

@@ -1,0 +1,113 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+// stored is the newest event, every column as text.
+func stored(t *testing.T, db *database.DB) map[string]string {
+	t.Helper()
+	rows, err := db.From(database.AcrossPortals(t.Context(), "a test reads")).Raw("SELECT * FROM audit_events ORDER BY id DESC LIMIT 1").Rows()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	names, err := rows.Columns()
+	require.NoError(t, err)
+	values, into := make([]any, len(names)), make([]any, len(names))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	require.True(t, rows.Next())
+	require.NoError(t, rows.Scan(into...))
+	require.NoError(t, rows.Err())
+	row := map[string]string{}
+	for i, name := range names {
+		if octets, ok := values[i].([]byte); ok {
+			values[i] = string(octets)
+		}
+		row[name] = fmt.Sprint(values[i])
+	}
+	return row
+}
+
+// An event names a person by id and digest alone: of an error only its code is kept, whatever else it knows.
+func TestAnEventHoldsNoAddress(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		at := time.Date(2026, 11, 22, 12, 0, 0, 123_456_789, time.UTC)
+		r := NewRecorder(db, func() time.Time { return at })
+		ctx := WithCaller(t.Context(), &Caller{Actor: "operator", Network: "192.0.2.1", UserAgent: "curl/8", RequestID: "request-1"})
+		const address = "ada@example.com"
+		portalID, account := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
+		why := fault.Wrap(fault.IncorrectCredentials, errors.New("no password of "+address)).
+			With("email", address).With("hints", []string{"all_caps"})
+		require.NoError(t, r.Record(ctx, Event{
+			PortalID: portalID, Type: Login, Err: fmt.Errorf("%s: %w", address, why), EmailDigest: []byte("a digest"),
+			AccountID: uuid.NullUUID{UUID: account, Valid: true}, Hints: []string{"all_caps", "unusual_script"},
+		}))
+		row := stored(t, db)
+		for name, value := range row {
+			require.NotContains(t, strings.ToLower(value), "ada", name)
+		}
+		delete(row, "id")
+		require.Equal(t, map[string]string{
+			"portal_id": portalID.String(), "at": fmt.Sprint(at.UnixMilli()), "type": "login", "outcome": "failure",
+			"code": "incorrect_credentials", "email_digest": "a digest", "account_id": account.String(), "actor": "operator",
+			"network": "192.0.2.1", "user_agent": "curl/8", "request_id": "request-1", "hints": "all_caps,unusual_script",
+		}, row)
+
+		require.NoError(t, r.Record(t.Context(), Event{PortalID: Installation, Type: PortalCreated, Err: errors.New(address)}))
+		row = stored(t, db)
+		require.Equal(t, "internal", row["code"], "an error that is no fault")
+		require.Equal(t, "<nil>", row["email_digest"])
+		require.Equal(t, "<nil>", row["account_id"])
+		require.Empty(t, row["actor"])
+
+		require.NoError(t, r.Record(t.Context(), Event{PortalID: Installation, Type: PortalCreated}))
+		row = stored(t, db)
+		require.Equal(t, "success", row["outcome"])
+		require.Empty(t, row["code"])
+	})
+}
+
+// An event is written in the transaction of what it tells of, and goes with it.
+func TestAnEventGoesWithItsTransaction(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		r := NewRecorder(db, time.Now)
+		undone := errors.New("undone")
+		for _, outcome := range []error{undone, nil} {
+			err := db.InTx(t.Context(), func(ctx context.Context) error {
+				require.NoError(t, r.Record(ctx, Event{Type: AccountDeleted}))
+				return outcome
+			})
+			require.Equal(t, outcome, err)
+			var rows int
+			require.NoError(t, db.From(t.Context()).Raw("SELECT COUNT(*) FROM audit_events WHERE portal_id = ?", uuid.Nil).Row().Scan(&rows))
+			require.Equal(t, outcome == nil, rows == 1)
+		}
+	})
+}
+
+func TestACallerTravelsInTheContext(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, &Caller{}, CallerOf(context.Background()))
+	caller := &Caller{Actor: "operator"}
+	ctx := WithCaller(context.Background(), caller)
+	CallerOf(ctx).Actor = "account:1" // who calls is found out on the way
+	require.Same(t, caller, CallerOf(ctx))
+	require.Equal(t, "account:1", caller.Actor)
+}

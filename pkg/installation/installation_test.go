@@ -1,0 +1,152 @@
+package installation
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+func ring(t *testing.T, keys string) *keyring.Ring {
+	t.Helper()
+	r, err := keyring.Parse(keys)
+	require.NoError(t, err)
+	return r
+}
+
+func sealed(t *testing.T, db *database.DB) []byte {
+	t.Helper()
+	text, err := read(t.Context(), db)
+	require.NoError(t, err)
+	return text
+}
+
+var somebody = uuid.Must(uuid.NewV7())
+
+func TestDigests(t *testing.T) {
+	t.Parallel()
+	d, other := &Digests{keyring.Random(keyring.KeySize)}, &Digests{keyring.Random(keyring.KeySize)}
+	ada := d.Subject(somebody, "ada@example.com")
+	require.Len(t, ada, 32)
+	require.Equal(t, ada, d.Subject(somebody, "ada@example.com"))
+	require.NotEqual(t, ada, d.Subject(somebody, "bob@example.com"))
+	require.NotEqual(t, ada, d.Subject(uuid.Nil, "ada@example.com"), "another portal's address is another")
+	require.NotEqual(t, ada, other.Subject(somebody, "ada@example.com"), "another installation's too")
+}
+
+// Whichever of several instances comes first makes the row; all have the same key.
+func TestInstancesOpenTogether(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		r := ring(t, keyring.Generate())
+		opened := make([]*Digests, 8)
+		errs := make([]error, len(opened))
+		var all sync.WaitGroup
+		for i := range opened {
+			all.Go(func() { opened[i], errs[i] = Open(context.Background(), db, r) })
+		}
+		all.Wait()
+		for i := range opened {
+			require.NoError(t, errs[i])
+			require.Equal(t, opened[0], opened[i])
+		}
+		require.NotContains(t, string(sealed(t, db)), string(opened[0].key))
+	})
+}
+
+// A key that does not fit opens nothing and leaves the row as it was, and so does a row that was changed.
+func TestAKeyThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		own := keyring.Generate()
+		_, err := Open(t.Context(), db, ring(t, own))
+		require.NoError(t, err)
+		before := sealed(t, db)
+		_, err = Open(t.Context(), db, ring(t, keyring.Generate()))
+		require.ErrorIs(t, err, ErrKeyDoesNotFit)
+		_, err = Open(t.Context(), db, ring(t, keyring.Generate()+","+keyring.Generate()))
+		require.ErrorIs(t, err, ErrKeyDoesNotFit)
+		require.Equal(t, before, sealed(t, db))
+
+		for i := range before {
+			changed := append([]byte(nil), before...)
+			changed[i] ^= 1
+			require.NoError(t, db.From(t.Context()).Exec("UPDATE installation SET digest_key = ?", changed).Error)
+			_, err = Open(t.Context(), db, ring(t, own))
+			require.ErrorIs(t, err, ErrKeyDoesNotFit, "octet %d", i)
+			require.Equal(t, changed, sealed(t, db))
+		}
+	})
+}
+
+// The row goes over to the key that stands first, and keeps what it holds; the one before opens it no more.
+func TestTheSecretKeyRotates(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		before, after := keyring.Generate(), keyring.Generate()
+		first, err := Open(t.Context(), db, ring(t, before))
+		require.NoError(t, err)
+		row := sealed(t, db)
+		for _, keys := range []string{before + "," + after, after + "," + before, after + "," + before, after} {
+			again, err := Open(t.Context(), db, ring(t, keys))
+			require.NoError(t, err)
+			require.Equal(t, first, again)
+			require.Equal(t, ring(t, keys).Primary(), keyring.SealedUnder(sealed(t, db)))
+			if keys == before+","+after {
+				require.Equal(t, row, sealed(t, db), "a key that stands first already seals nothing anew")
+			}
+		}
+		_, err = Open(t.Context(), db, ring(t, before))
+		require.ErrorIs(t, err, ErrKeyDoesNotFit)
+	})
+}
+
+// What rests on the secret key goes; people, portals and API keys stay.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		own, next := keyring.Generate(), keyring.Generate()
+		first, err := Open(t.Context(), db, ring(t, own))
+		require.NoError(t, err)
+		ctx := database.AcrossPortals(t.Context(), "a test fills every table")
+		json := "'{}'"
+		for _, statement := range []string{
+			"INSERT INTO signing_keys (id, public_key, private_key, created_at, active_at) VALUES ('kid', 'p', 'k', 0, 0)",
+			"INSERT INTO portals (id, slug, settings, version, created_at, updated_at) VALUES ('018f0000-0000-7000-8000-000000000001', 'acme', " + json + ", 1, 0, 0)",
+			`INSERT INTO accounts (portal_id, id, email, email_canonical, locale, roles, entitlements, metadata, security_stamp, opted_out,
+				search, created_at, updated_at) SELECT id, id, 'ada@example.com', 'ada@example.com', 'en', '[]', '[]', '{}', id, FALSE, '', 0, 0 FROM portals`,
+			`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, security_stamp, transport, network, user_agent, created_at,
+				rotated_at, expires_at, ends_at) SELECT id, id, id, 1, 1, id, 'token', '', '', 0, 0, 0, 0 FROM portals`,
+			`INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row, locked_at, locked_until, lock_length, counted, updated_at)
+				SELECT id, 'login', 's', '', 0, 0, 0, 0, FALSE, 0 FROM portals`,
+			"INSERT INTO api_keys (portal_id, id, name, scopes, key_hash, created_at) SELECT id, id, 'ci', '[]', 'h', 0 FROM portals",
+			`INSERT INTO audit_events (portal_id, id, at, type, outcome, code, actor, network, user_agent, request_id, hints)
+				SELECT id, id, 0, 'login', 'success', '', '', '', '', '', '' FROM portals`,
+		} {
+			require.NoError(t, db.From(ctx).Exec(statement).Error, statement)
+		}
+		require.NoError(t, Reset(t.Context(), db))
+		for table, want := range map[string]int{
+			"installation": 0, "signing_keys": 0, "sessions": 0, "lockouts": 0, "portals": 1, "accounts": 1, "api_keys": 1, "audit_events": 1,
+		} {
+			var rows int
+			require.NoError(t, db.From(ctx).Raw("SELECT COUNT(*) FROM "+table).Row().Scan(&rows))
+			require.Equal(t, want, rows, table)
+		}
+		other, err := Open(t.Context(), db, ring(t, next))
+		require.NoError(t, err)
+		require.NotEqual(t, first, other)
+		_, err = Open(t.Context(), db, ring(t, own))
+		require.ErrorIs(t, err, ErrKeyDoesNotFit)
+		require.NoError(t, Reset(t.Context(), db))
+		require.NoError(t, Reset(t.Context(), db), "a database that nobody has opened yet")
+	})
+}

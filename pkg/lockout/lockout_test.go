@@ -1,0 +1,90 @@
+package lockout
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+var (
+	noon  = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	rules = portal.Lockout{Threshold: 5, Window: 900, Duration: 900, MaxDuration: 1800}
+)
+
+// failed is a state of failures so long before noon, newest first.
+func failed(ago ...time.Duration) State {
+	var log strings.Builder
+	for _, d := range ago {
+		log.WriteString(entry(noon.Add(-d)))
+	}
+	return State{failures: log.String(), inARow: int64(len(ago))}
+}
+
+func TestStateCounts(t *testing.T) {
+	t.Parallel()
+	const window = 15 * time.Minute
+	for name, tt := range map[string]struct {
+		state             State
+		failed, remaining int
+	}{
+		"nothing":                     {State{}, 0, 5},
+		"one":                         {failed(0), 1, 4},
+		"at the window's edge":        {failed(0, time.Minute, window), 3, 2},
+		"beyond it by a millisecond":  {failed(0, time.Minute, window+time.Millisecond), 2, 3},
+		"all beyond it":               {failed(window+time.Second, time.Hour), 0, 5},
+		"more than the threshold now": {failed(0, 1, 2, 3, 4, 5, 6), 5, 0},
+		"from the future":             {failed(-time.Minute, -time.Second), 2, 3},
+		"locked":                      {State{lockedUntil: noon.UnixMilli() + 1, inARow: 5}, 5, 0},
+		"the lock is over":            {State{lockedUntil: noon.UnixMilli(), inARow: 5}, 0, 5},
+		"97 in a row":                 {State{inARow: 97}, 0, 3},
+		"99 in a row, four now":       {State{inARow: 99, failures: failed(0, 1, 2, 3).failures}, 4, 1},
+		"a hundred in a row":          {State{inARow: InARow}, 0, 0},
+		"a log that is cut":           {State{failures: failed(0).failures + "17958"}, 1, 4},
+	} {
+		require.Equal(t, tt.failed, tt.state.Failed(rules, noon), name)
+		require.Equal(t, tt.remaining, tt.state.Remaining(rules, noon), name)
+	}
+}
+
+func TestStateRefuses(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, State{}.Refusal(noon))
+	require.NoError(t, failed(0, 1, 2, 3, 4).Refusal(noon), "failures refuse nobody, a lock does")
+	require.NoError(t, State{lockedUntil: noon.UnixMilli()}.Refusal(noon))
+	require.NoError(t, State{inARow: InARow - 1}.Refusal(noon))
+
+	// The lock is told first, for it ends.
+	for _, inARow := range []int64{0, InARow} {
+		var f *fault.Error
+		require.True(t, errors.As(State{lockedUntil: noon.Add(time.Minute).UnixMilli(), inARow: inARow}.Refusal(noon), &f))
+		require.Equal(t, fault.AccountLocked, f.Code)
+		require.Equal(t, time.Minute, f.RetryAfter)
+		require.Equal(t, noon.Add(time.Minute), f.Members["locked_until"])
+	}
+	require.ErrorIs(t, State{inARow: InARow}.Refusal(noon), fault.New(fault.PasswordResetRequired))
+}
+
+func TestStateIsClean(t *testing.T) {
+	t.Parallel()
+	require.True(t, State{}.Clean())
+	require.True(t, State{lockedUntil: 1}.Clean(), "success does not touch the lock's history")
+	require.False(t, failed(0).Clean())
+	require.False(t, State{inARow: 5}.Clean(), "failures before a lock count on towards a hundred")
+}
+
+// Times are compared as text, so they must sort as they pass.
+func TestEntriesSort(t *testing.T) {
+	t.Parallel()
+	last := ""
+	for _, at := range []time.Time{time.UnixMilli(0), time.UnixMilli(9), time.UnixMilli(10), noon, noon.Add(time.Millisecond), noon.AddDate(200, 0, 0)} {
+		require.Len(t, entry(at), entryWidth)
+		require.Less(t, last, entry(at))
+		last = entry(at)
+	}
+}

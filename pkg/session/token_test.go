@@ -1,0 +1,160 @@
+package session
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+const (
+	firstKey  = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	secondKey = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+)
+
+func ring(t testing.TB, keys string) *keyring.Ring {
+	t.Helper()
+	r, err := keyring.Parse(keys)
+	require.NoError(t, err)
+	return r
+}
+
+func token(t testing.TB, r *keyring.Ring, portalID uuid.UUID, s *Session) string {
+	t.Helper()
+	text, err := refreshToken(r, portalID, s)
+	require.NoError(t, err)
+	return text
+}
+
+func TestARefreshTokenNamesItsSession(t *testing.T) {
+	t.Parallel()
+	r, portalID := ring(t, firstKey), uuid.Must(uuid.NewV7())
+	s := &Session{ID: uuid.Must(uuid.NewV7()), Generation: 7, KeyID: r.Primary()}
+	text := token(t, r, portalID, s)
+	id, generation, err := readRefreshToken(r, portalID, text)
+	require.NoError(t, err)
+	require.Equal(t, s.ID, id)
+	require.EqualValues(t, 7, generation)
+	require.Equal(t, text, token(t, r, portalID, s), "derived, not random: a retry gets the very token of the first try")
+	s.Generation++
+	require.NotEqual(t, text, token(t, r, portalID, s))
+
+	// After a rotation of the secret key it is read under the older one, until that is taken out.
+	id, _, err = readRefreshToken(ring(t, secondKey+","+firstKey), portalID, text)
+	require.NoError(t, err)
+	require.Equal(t, s.ID, id)
+	forged := func(r *keyring.Ring, portalID uuid.UUID, text string) {
+		t.Helper()
+		id, generation, err := readRefreshToken(r, portalID, text)
+		require.ErrorIs(t, err, keyring.ErrForged)
+		require.Equal(t, uuid.Nil, id)
+		require.Zero(t, generation)
+	}
+	forged(ring(t, secondKey), portalID, text)
+	forged(r, uuid.Nil, text)
+	forged(r, uuid.Must(uuid.NewV7()), text)
+
+	payload := bytes.Repeat([]byte{1}, refreshSize)
+	for _, purpose := range []keyring.Purpose{"device-token", "refresh-tokens", ""} {
+		other, err := r.Token(r.Primary(), purpose, portalID[:], payload)
+		require.NoError(t, err)
+		forged(r, portalID, other)
+	}
+}
+
+// Of all texts near a token only the token itself is one.
+func TestARefreshTokenHasOneSpelling(t *testing.T) {
+	t.Parallel()
+	r, portalID := ring(t, firstKey), uuid.Must(uuid.NewV7())
+	text := token(t, r, portalID, &Session{ID: uuid.Must(uuid.NewV7()), Generation: 1, KeyID: r.Primary()})
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/= \n\r\t\x00."
+	for i := range text {
+		for _, c := range alphabet {
+			if other := text[:i] + string(c) + text[i+1:]; other != text {
+				_, _, err := readRefreshToken(r, portalID, other)
+				require.ErrorIs(t, err, keyring.ErrForged, "%q at %d", c, i)
+			}
+		}
+	}
+	for _, other := range []string{"", text + "A", text + "=", text + "\n", "\n" + text, text[1:], text[:len(text)-1], text + text, strings.ToUpper(text)} {
+		_, _, err := readRefreshToken(r, portalID, other)
+		require.ErrorIs(t, err, keyring.ErrForged, "%q", other)
+	}
+}
+
+func FuzzRefreshToken(f *testing.F) {
+	r, portalID := ring(f, firstKey), uuid.MustParse("018f0000-0000-7000-8000-000000000001")
+	text := token(f, r, portalID, &Session{ID: uuid.MustParse("018f0000-0000-7000-8000-000000000002"), Generation: 1, KeyID: r.Primary()})
+	for _, seed := range []string{"", text, text[1:], text + "A", strings.Repeat("A", len(text)), strings.Repeat("A", 1<<12)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		id, generation, err := readRefreshToken(r, portalID, typed)
+		if err != nil {
+			require.ErrorIs(t, err, keyring.ErrForged)
+			return
+		}
+		require.Equal(t, typed, token(t, r, portalID, &Session{ID: id, Generation: generation, KeyID: r.Primary()}))
+	})
+}
+
+func FuzzClaimedPortal(f *testing.F) {
+	encode := base64.RawURLEncoding.EncodeToString
+	good := encode([]byte(`{"alg":"EdDSA"}`)) + "." + encode([]byte(`{"aud":"acme"}`)) + "." + encode([]byte("x"))
+	for _, seed := range []string{"", "..", "a.b.c", good, good + "=", encode([]byte("{}")) + ".." + encode([]byte("{}"))} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if slug, err := ClaimedPortal(text); err != nil {
+			require.ErrorIs(t, err, fault.New(fault.AccessTokenInvalid))
+			require.Empty(t, slug)
+		}
+	})
+}
+
+func TestASessionEndsByTheSoonerEnd(t *testing.T) {
+	t.Parallel()
+	begun := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	s := &Session{CreatedAt: begun, ExpiresAt: begun.Add(time.Hour), EndsAt: begun.Add(2 * time.Hour)}
+	require.Equal(t, begun.Add(time.Hour), s.End())
+	require.Equal(t, begun, s.LastUsedAt())
+	rotated := begun.Add(90 * time.Minute)
+	s.ExpiresAt, s.RotatedAt = begun.Add(150*time.Minute), &rotated
+	require.Equal(t, begun.Add(2*time.Hour), s.End())
+	require.Equal(t, rotated, s.LastUsedAt())
+}
+
+// A key is published from when it was made until a day after the next has taken over, whichever of them signs.
+func TestPublishedKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	key := func(id string, active time.Duration) Key { return Key{ID: id, ActiveAt: now.Add(active)} }
+	for name, tt := range map[string]struct {
+		keys []Key
+		want string
+	}{
+		"one":                         {[]Key{key("a", -1000*time.Hour)}, "a"},
+		"one to come":                 {[]Key{key("a", -1000*time.Hour), key("b", time.Second)}, "ab"},
+		"one that just took over":     {[]Key{key("a", -1000*time.Hour), key("b", 0)}, "ab"},
+		"one that did a day ago":      {[]Key{key("a", -1000*time.Hour), key("b", -publication)}, "ab"},
+		"one that did before":         {[]Key{key("a", -1000*time.Hour), key("b", -publication-1)}, "b"},
+		"several, one of them long":   {[]Key{key("a", -90*time.Hour), key("b", -80*time.Hour), key("c", -time.Hour), key("d", time.Second)}, "bcd"},
+		"several in quick succession": {[]Key{key("a", -3*time.Hour), key("b", -2*time.Hour), key("c", -time.Hour)}, "abc"},
+	} {
+		var ids string
+		set := &keySet{keys: tt.keys}
+		for _, k := range set.published(now) {
+			ids += k.ID
+		}
+		require.Equal(t, tt.want, ids, name)
+	}
+	require.GreaterOrEqual(t, publication, 24*time.Hour, "no access token may live longer than its key is published")
+	require.Greater(t, activation, 2*keysFresh, "every instance has read a key before it signs")
+}
