@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,7 @@ type ledger struct {
 	ctx      context.Context
 	portal   uuid.UUID
 	clock    *clock
-	subjects *byte // how many addresses there are
+	subjects *uint16 // how many addresses there are
 }
 
 // clock stands still until it is set.
@@ -59,7 +60,7 @@ func newLedger(t testing.TB, db *database.DB) *ledger {
 	c.millis.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
 	l := &ledger{
 		Service: NewService(NewRepository(db), ringOf(t, 1), c.now), t: t, db: db, ctx: context.Background(), clock: c,
-		subjects: new(byte),
+		subjects: new(uint16),
 	}
 	l.portal = l.addPortal(1)
 	return l
@@ -113,13 +114,13 @@ type person struct {
 // stranger is nobody's address.
 func (l *ledger) stranger() []byte {
 	*l.subjects++
-	return bytes.Repeat([]byte{*l.subjects}, subjectSize)
+	return bytes.Repeat(binary.BigEndian.AppendUint16(nil, *l.subjects), subjectSize/2)
 }
 
 func (l *ledger) person() person {
 	l.t.Helper()
 	p := person{subject: l.stranger()}
-	p.ID, p.SecurityStamp = uuid.UUID{14: 1, 15: *l.subjects}, uuid.New()
+	p.ID, p.SecurityStamp = uuid.UUID{13: 1, 14: byte(*l.subjects >> 8), 15: byte(*l.subjects)}, uuid.New()
 	l.addAccount(p)
 	return p
 }

@@ -34,7 +34,7 @@ func atOnce(n int, instances [2]*Service, fn func(s *Service, i int) error) (map
 
 func TestOneRedeems(t *testing.T) {
 	t.Parallel()
-	const racers, rounds = 32, 5
+	const racers, rounds = 32, 100
 	want := map[fault.Code]int{"": 1, fault.TokenUsed: racers - 1}
 	eachTwice(t, func(t *testing.T, l *ledger, instances [2]*Service) {
 		for range rounds {
