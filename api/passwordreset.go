@@ -11,23 +11,7 @@ import (
 
 // issueReset answers POST /v1/portals/{portal}/password-resets.
 func (s *Server) issueReset(c echo.Context) error {
-	address, token, err := decodeIssue(c)
-	if err != nil {
-		return err
-	}
-	ctx, p := c.Request().Context(), portalOf(c)
-	if token != "" {
-		issued, err := s.resets.IssueAgain(ctx, p, token)
-		if err != nil {
-			return err
-		}
-		return respondIssued(c, issued)
-	}
-	issued, err := s.resets.Issue(ctx, p, address)
-	if err != nil {
-		return err
-	}
-	return respondIssued(c, issued)
+	return issueSecret(c, s.resets.Issue, s.resets.IssueAgain)
 }
 
 type verifiedResetBody struct {
@@ -38,13 +22,8 @@ type verifiedResetBody struct {
 
 // verifyReset answers POST /v1/portals/{portal}/password-resets/verify.
 func (s *Server) verifyReset(c echo.Context) error {
-	var req secretRequest
-	if err := decode(c, &req); err != nil {
-		return err
-	}
-	var k check
-	given := req.given(c, s, &k)
-	if err := k.err(); err != nil {
+	given, err := s.decodeSecret(c)
+	if err != nil {
 		return err
 	}
 	verified, err := s.resets.Verify(c.Request().Context(), portalOf(c), given)

@@ -58,23 +58,7 @@ func (s *Server) register(c echo.Context) error {
 
 // issueConfirmation answers POST /v1/portals/{portal}/confirmations.
 func (s *Server) issueConfirmation(c echo.Context) error {
-	address, token, err := decodeIssue(c)
-	if err != nil {
-		return err
-	}
-	ctx, p := c.Request().Context(), portalOf(c)
-	if token != "" {
-		issued, err := s.registration.IssueConfirmationAgain(ctx, p, token)
-		if err != nil {
-			return err
-		}
-		return respondIssued(c, issued)
-	}
-	issued, err := s.registration.IssueConfirmation(ctx, p, address)
-	if err != nil {
-		return err
-	}
-	return respondIssued(c, issued)
+	return issueSecret(c, s.registration.IssueConfirmation, s.registration.IssueConfirmationAgain)
 }
 
 // verifiedBody is a secret that is good.
@@ -85,13 +69,8 @@ type verifiedBody struct {
 
 // verifyConfirmation answers POST /v1/portals/{portal}/confirmations/verify.
 func (s *Server) verifyConfirmation(c echo.Context) error {
-	var req secretRequest
-	if err := decode(c, &req); err != nil {
-		return err
-	}
-	var k check
-	given := req.given(c, s, &k)
-	if err := k.err(); err != nil {
+	given, err := s.decodeSecret(c)
+	if err != nil {
 		return err
 	}
 	verified, err := s.registration.Verify(c.Request().Context(), portalOf(c), given)
@@ -107,13 +86,8 @@ type nextBody struct {
 
 // redeemConfirmation answers POST /v1/portals/{portal}/confirmations/redeem.
 func (s *Server) redeemConfirmation(c echo.Context) error {
-	var req secretRequest
-	if err := decode(c, &req); err != nil {
-		return err
-	}
-	var k check
-	given := req.given(c, s, &k)
-	if err := k.err(); err != nil {
+	given, err := s.decodeSecret(c)
+	if err != nil {
 		return err
 	}
 	confirmed, err := s.registration.Confirm(c.Request().Context(), portalOf(c), given)

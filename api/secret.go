@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
@@ -45,6 +47,26 @@ func decodeIssue(c echo.Context) (address email.Address, token string, err error
 	return address, req.Token.Value, k.err()
 }
 
+// issueSecret answers a call that sends a secret: to the address that the request names, or for an older token of ours.
+func issueSecret(c echo.Context,
+	byAddress func(context.Context, *portal.Portal, email.Address) (secretmail.Issued, error),
+	byToken func(context.Context, *portal.Portal, string) (secretmail.Issued, error)) error {
+	address, token, err := decodeIssue(c)
+	if err != nil {
+		return err
+	}
+	var issued secretmail.Issued
+	if token != "" {
+		issued, err = byToken(c.Request().Context(), portalOf(c), token)
+	} else {
+		issued, err = byAddress(c.Request().Context(), portalOf(c), address)
+	}
+	if err != nil {
+		return err
+	}
+	return respondIssued(c, issued)
+}
+
 // secretRequest is a secret that somebody holds: the token of a link, or the code with the address that it was sent to.
 type secretRequest struct {
 	Token optional[string] `json:"token"`
@@ -73,6 +95,17 @@ func (r *secretRequest) given(c echo.Context, s *Server, k *check) onetime.Given
 	}
 	k.longest("/code", r.Code.Value, maxCode)
 	return onetime.Given{Subject: s.digests.Subject(portalOf(c).ID, address.Canonical()), Code: r.Code.Value}
+}
+
+// decodeSecret reads a body that holds a secret and nothing else. Errors: decode's.
+func (s *Server) decodeSecret(c echo.Context) (onetime.Given, error) {
+	var req secretRequest
+	if err := decode(c, &req); err != nil {
+		return onetime.Given{}, err
+	}
+	var k check
+	given := req.given(c, s, &k)
+	return given, k.err()
 }
 
 func (k *check) token(pointer, text string) {
