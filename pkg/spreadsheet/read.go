@@ -1,0 +1,139 @@
+package spreadsheet
+
+import (
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"unicode"
+)
+
+// File is a CSV file whose header has been read.
+type File struct {
+	// Columns are the names of the header from left to right, in lower case, spaces and dashes as underscores:
+	// "Expires In" is expires_in, "E-Mail" is e_mail. Columns without a name are left out.
+	Columns []string
+
+	separator byte
+	places    map[string]int // where in a row a column's cell stands
+	width     int            // how many cells the header has, the unnamed ones too
+	header    int            // the header's number
+	rows      []byte         // the text below it
+}
+
+// Row is one row below the header that holds anything.
+type Row struct {
+	// Number is the number that a spreadsheet program shows beside the row. The header is 1, unless blank lines stand
+	// above it; blank lines and empty rows count, while the line sep= does not, since programs take it out.
+	Number int
+	// Err is nil or ErrRow; the row then has no cells.
+	Err error
+
+	cells  []string
+	places map[string]int
+}
+
+// Cell is what stands under a name of Columns, without the white space around it. It is empty where the row ends
+// before the column, and where there is no such column. Line breaks inside are \n.
+func (r Row) Cell(column string) string {
+	if place, ok := r.places[column]; ok && place < len(r.cells) {
+		return r.cells[place]
+	}
+	return ""
+}
+
+// ReadCSV reads the header of a CSV file: UTF-8 with or without a byte order mark, lines that end in CRLF, LF or CR,
+// cells that a comma, a semicolon or a tab separates. Which one of these it is, Excel's line sep= says, or the header,
+// by what it holds most of. The file must not change as long as its rows are read.
+//
+// Errors: ErrEncoding, ErrEmpty, ErrHeader, *ColumnError.
+func ReadCSV(file []byte) (*File, error) {
+	text, err := decode(file)
+	if err != nil {
+		return nil, err
+	}
+	separator, text := cutSeparator(text)
+	above, text := cutEmpty(text)
+	if separator == 0 {
+		separator = prevailing(text)
+	}
+	s := newScanner(separator, text, above)
+	header, err := s.next()
+	if errors.Is(err, io.EOF) {
+		return nil, ErrEmpty
+	}
+	if err != nil {
+		return nil, ErrHeader
+	}
+	f := &File{separator: separator, width: len(header), header: s.number, rows: text[s.offset:]}
+	if err := f.name(header); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Rows are the rows below the header that hold anything, read while they are ranged over, as often as that is done.
+// After a row with an error the next one follows. A quote that nothing closes takes the rest of the file into its row,
+// as it does in a spreadsheet program.
+func (f *File) Rows() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for s := newScanner(f.separator, f.rows, f.header); ; {
+			cells, err := s.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			row := Row{Number: s.number, Err: err}
+			switch {
+			case err != nil:
+			case len(cells) > f.width && !blank(cells[f.width:]):
+				row.Err = ErrRow
+			default:
+				row.cells, row.places = cells[:min(len(cells), f.width)], f.places
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// name takes the columns from the header.
+func (f *File) name(header []string) error {
+	f.places = make(map[string]int, len(header))
+	named := make([]bool, len(header))
+	for place, cell := range header {
+		name := columnName(cell)
+		if name == "" {
+			continue
+		}
+		if _, taken := f.places[name]; taken {
+			return &ColumnError{Number: place + 1, Err: ErrColumnTwice}
+		}
+		f.places[name] = place
+		f.Columns = append(f.Columns, name)
+		named[place] = true
+	}
+	if len(f.Columns) == len(header) {
+		return nil
+	}
+	return f.checkUnnamed(named)
+}
+
+// checkUnnamed lets pass the columns without a name that hold nothing: programs write those where cells were once. It
+// goes by the cells of each row and not by the columns, of which a hostile header has many more.
+func (f *File) checkUnnamed(named []bool) error {
+	for row := range f.Rows() {
+		for place, cell := range row.cells {
+			if cell != "" && !named[place] {
+				return &ColumnError{Number: place + 1, Err: ErrColumnUnnamed}
+			}
+		}
+	}
+	return nil
+}
+
+// columnName is a header's cell as callers name it.
+func columnName(cell string) string {
+	words := strings.FieldsFunc(cell, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) })
+	return strings.ToLower(strings.Join(words, "_"))
+}
