@@ -18,7 +18,7 @@ func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
 const columns = `portal_id, id, name, CAST(scopes AS TEXT), key_hash, created_at, expires_at, last_used_at`
 
-func scan(row interface{ Scan(...any) error }) (*Key, error) {
+func scan(row database.Row) (*Key, error) {
 	var (
 		k             Key
 		scopes        string
@@ -51,20 +51,7 @@ func (r *Repository) page(ctx context.Context, of uuid.NullUUID, before uuid.UUI
 	if before == uuid.Nil {
 		before = uuid.Max
 	}
-	rows, err := r.db.From(ctx).Raw(query+`id < ? ORDER BY id DESC LIMIT ?`, append(args, before, limit)...).Rows()
-	if err != nil {
-		return nil, database.Err(err)
-	}
-	defer func() { _ = rows.Close() }()
-	keys := make([]*Key, 0, limit)
-	for rows.Next() {
-		k, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
-	}
-	return keys, database.Err(rows.Err())
+	return database.Collect(r.db.From(ctx).Raw(query+`id < ? ORDER BY id DESC LIMIT ?`, append(args, before, limit)...), scan)
 }
 
 func (r *Repository) insert(ctx context.Context, k *Key) error {

@@ -89,17 +89,30 @@ func NewRecorder(db *database.DB, now func() time.Time) *Recorder { return &Reco
 
 // Record writes an event, in the transaction of ctx if there is one.
 func (r *Recorder) Record(ctx context.Context, event Event) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	return r.RecordAll(ctx, []Event{event})
+}
+
+// RecordAll writes events in one statement, a few hundred at most.
+func (r *Recorder) RecordAll(ctx context.Context, events []Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	caller, outcome := CallerOf(ctx), "success"
-	if event.Err != nil {
-		outcome = "failure"
+	rows := make([]row, 0, len(events))
+	caller, now := CallerOf(ctx), r.now().UnixMilli()
+	for _, event := range events {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		outcome := "success"
+		if event.Err != nil {
+			outcome = "failure"
+		}
+		rows = append(rows, row{
+			portalID: event.PortalID, id: id, at: now, kind: event.Type, outcome: outcome,
+			code: string(fault.CodeOf(event.Err)), emailDigest: event.EmailDigest, accountID: event.AccountID,
+			caller: caller, hints: strings.Join(event.Hints, ","),
+		})
 	}
-	return r.insert(ctx, row{
-		portalID: event.PortalID, id: id, at: r.now().UnixMilli(), kind: event.Type, outcome: outcome,
-		code: string(fault.CodeOf(event.Err)), emailDigest: event.EmailDigest, accountID: event.AccountID,
-		caller: caller, hints: strings.Join(event.Hints, ","),
-	})
+	return r.insert(ctx, rows)
 }

@@ -22,11 +22,14 @@ type row struct {
 	hints       string
 }
 
-func (r *Recorder) insert(ctx context.Context, e row) error {
+func (r *Recorder) insert(ctx context.Context, rows []row) error {
+	var values database.Values
+	for _, e := range rows {
+		values.Row(e.portalID, e.id, e.at, e.kind, e.outcome, e.code, e.emailDigest, e.accountID,
+			e.caller.Actor, e.caller.Network, e.caller.UserAgent, e.caller.RequestID, e.hints)
+	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO audit_events (portal_id, id, at, type, outcome, code,
-		email_digest, account_id, actor, network, user_agent, request_id, hints) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		e.portalID, e.id, e.at, e.kind, e.outcome, e.code, e.emailDigest, e.accountID,
-		e.caller.Actor, e.caller.Network, e.caller.UserAgent, e.caller.RequestID, e.hints).Error)
+		email_digest, account_id, actor, network, user_agent, request_id, hints) VALUES `+values.SQL(), values.Args...).Error)
 }
 
 // Sweep deletes at most batch events of a portal from before a time, and tells how many went.

@@ -32,3 +32,11 @@ func translateForGORM(err error) error {
 	}
 	return Err(err)
 }
+
+// Lock is what makes a query lock its rows on Postgres, "FOR UPDATE OF a" say. SQLite's transaction is alone anyway.
+func (d Dialect) Lock(how string) string {
+	if d == Postgres {
+		return " " + how
+	}
+	return ""
+}

@@ -96,21 +96,15 @@ func (r *Repository) LockedUntil(ctx context.Context, portalID uuid.UUID, kind K
 	if len(subjects) == 0 {
 		return locked, nil
 	}
-	rows, err := r.db.From(ctx).Raw(`SELECT subject, locked_until FROM lockouts
-		WHERE portal_id = ? AND kind = ? AND subject IN ? AND locked_until > ?`, portalID, kind, subjects, now.UnixMilli()).Rows()
-	if err != nil {
-		return nil, database.Err(err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var subject []byte
-		var until int64
-		if err := rows.Scan(&subject, &until); err != nil {
-			return nil, database.Err(err)
-		}
-		locked[string(subject)] = time.UnixMilli(until).UTC()
-	}
-	return locked, database.Err(rows.Err())
+	_, err := database.Collect(r.db.From(ctx).Raw(`SELECT subject, locked_until FROM lockouts
+		WHERE portal_id = ? AND kind = ? AND subject IN ? AND locked_until > ?`, portalID, kind, subjects, now.UnixMilli()),
+		func(row database.Row) (subject []byte, err error) {
+			var until int64
+			err = row.Scan(&subject, &until)
+			locked[string(subject)] = time.UnixMilli(until).UTC()
+			return subject, err
+		})
+	return locked, err
 }
 
 // Sweep deletes at most batch counts that nothing happened to since a time, and tells how many went. Passwords that are

@@ -119,13 +119,10 @@ func (r *Repository) update(ctx context.Context, p *Portal) error {
 		return fmt.Errorf("settings: %w", err)
 	}
 	return r.db.InTx(ctx, func(ctx context.Context) error {
-		written := r.db.From(ctx).Exec(`UPDATE portals SET settings = ?, version = version + 1, updated_at = ?
-			WHERE id = ? AND version = ? AND deleted_at IS NULL`, string(settings), p.UpdatedAt.UnixMilli(), p.ID, p.version)
-		if written.Error != nil {
-			return database.Err(written.Error)
-		}
-		if written.RowsAffected == 0 {
-			return database.ErrNotFound
+		err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = ?, version = version + 1, updated_at = ?
+			WHERE id = ? AND version = ? AND deleted_at IS NULL`, string(settings), p.UpdatedAt.UnixMilli(), p.ID, p.version))
+		if err != nil {
+			return err
 		}
 		return r.putDomains(ctx, p)
 	})
@@ -147,13 +144,10 @@ func (r *Repository) putDomains(ctx context.Context, p *Portal) error {
 // delete removes all that the portal holds and leaves a row that keeps its slug. Errors: database.ErrNotFound.
 func (r *Repository) delete(ctx context.Context, id uuid.UUID, now time.Time) error {
 	return r.db.InTx(ctx, func(ctx context.Context) error {
-		gone := r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
-			WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id)
-		if gone.Error != nil {
-			return database.Err(gone.Error)
-		}
-		if gone.RowsAffected == 0 {
-			return database.ErrNotFound
+		err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
+			WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id))
+		if err != nil {
+			return err
 		}
 		// Sessions go with their accounts.
 		for _, table := range []string{"portal_domains", "onetime_secrets", "accounts", "lockouts", "deliveries",

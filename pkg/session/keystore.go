@@ -12,31 +12,21 @@ import (
 
 // all reads the signing keys, in the order in which they become active.
 func (k *Keys) all(ctx context.Context) ([]Key, error) {
-	rows, err := k.db.From(ctx).Raw(`SELECT id, public_key, private_key, created_at, active_at FROM signing_keys
-		ORDER BY active_at, id`).Rows()
-	if err != nil {
-		return nil, database.Err(err)
-	}
-	defer func() { _ = rows.Close() }()
-	var keys []Key
-	for rows.Next() {
-		var (
-			key             Key
-			public          []byte
-			created, active int64
-		)
-		if err := rows.Scan(&key.ID, &public, &key.sealed, &created, &active); err != nil {
-			return nil, database.Err(err)
+	return database.Collect(k.db.From(ctx).Raw(`SELECT id, public_key, private_key, created_at, active_at FROM signing_keys
+		ORDER BY active_at, id`), func(row database.Row) (key Key, err error) {
+		var public []byte
+		var created, active int64
+		if err := row.Scan(&key.ID, &public, &key.sealed, &created, &active); err != nil {
+			return key, err
 		}
 		seed, err := k.ring.Open(signingPurpose, key.sealed, key.ID)
 		if err != nil {
-			return nil, fmt.Errorf("signing key %s: %w", key.ID, err)
+			return key, fmt.Errorf("signing key %s: %w", key.ID, err)
 		}
 		key.Public, key.private = public, ed25519.NewKeyFromSeed(seed)
 		key.CreatedAt, key.ActiveAt = *database.Time(&created), *database.Time(&active)
-		keys = append(keys, key)
-	}
-	return keys, database.Err(rows.Err())
+		return key, nil
+	})
 }
 
 // add makes a signing key if wanted says so of those that are there. The installation's row is the lock, so that

@@ -110,12 +110,8 @@ func (r *Repository) end(ctx context.Context, portalID, id uuid.UUID, now time.T
 
 // endOf ends a living session of an account. Errors: database.ErrNotFound.
 func (r *Repository) endOf(ctx context.Context, portalID, accountID, id uuid.UUID, now time.Time) error {
-	ended := r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
-		WHERE portal_id = ? AND id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, id, accountID)
-	if ended.Error == nil && ended.RowsAffected == 0 {
-		return database.ErrNotFound
-	}
-	return database.Err(ended.Error)
+	return database.Changed(r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
+		WHERE portal_id = ? AND id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, id, accountID))
 }
 
 // endAll ends every living session of an account.
@@ -139,27 +135,16 @@ func (r *Repository) living(ctx context.Context, portalID uuid.UUID, a *account.
 	if before != uuid.Nil {
 		query, args = query+` AND id < ?`, append(args, before)
 	}
-	rows, err := r.db.From(ctx).Raw(query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...).Rows()
-	if err != nil {
-		return nil, database.Err(err)
-	}
-	defer func() { _ = rows.Close() }()
-	var sessions []*Session
-	for rows.Next() {
-		var (
-			s                               Session
-			created, rotated, expires, ends int64
-		)
-		if err := rows.Scan(&s.ID, &s.Transport, &s.DeviceName, &s.Network, &s.UserAgent, &created, &rotated, &expires, &ends); err != nil {
-			return nil, database.Err(err)
-		}
+	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...), func(row database.Row) (*Session, error) {
+		var s Session
+		var created, rotated, expires, ends int64
+		err := row.Scan(&s.ID, &s.Transport, &s.DeviceName, &s.Network, &s.UserAgent, &created, &rotated, &expires, &ends)
 		s.CreatedAt, s.ExpiresAt, s.EndsAt = *database.Time(&created), *database.Time(&expires), *database.Time(&ends)
 		if rotated != 0 {
 			s.RotatedAt = database.Time(&rotated)
 		}
-		sessions = append(sessions, &s)
-	}
-	return sessions, database.Err(rows.Err())
+		return &s, err
+	})
 }
 
 // Sweep deletes at most batch sessions that ended before a time, but leaves each account its newest: that is its last
