@@ -78,8 +78,12 @@ func Wait(l Language, d time.Duration) string {
 	return Text(l, "duration."+unit, Data{"count": int(count)})
 }
 
-// Validity says how long something is good for in words, rounded to the nearest: seconds below two minutes, then
-// minutes, hours from two on, days from two on.
+// validityTolerance is how much of a unit counts as a whole one.
+const validityTolerance = 0.1
+
+// Validity says how long something is good for in words, rounded down so as to promise nothing, but for the moment that
+// a message was on its way, a tenth of the unit: seconds below two minutes, then minutes, hours from two on, days from
+// two on.
 func Validity(l Language, d time.Duration) string {
 	unit, count := "seconds", d.Seconds()
 	switch {
@@ -90,5 +94,5 @@ func Validity(l Language, d time.Duration) string {
 	case d > 119*time.Second:
 		unit, count = "minutes", d.Minutes()
 	}
-	return Text(l, "duration."+unit, Data{"count": int(math.Round(count))})
+	return Text(l, "duration."+unit, Data{"count": int(count + validityTolerance)})
 }

@@ -89,12 +89,13 @@ func TestWaitRoundsUp(t *testing.T) {
 	}
 }
 
-func TestValidityRoundsToTheNearest(t *testing.T) {
+func TestValidityPromisesNoMoreThanThereIs(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		59_600 * time.Millisecond: "60 seconds", 2*time.Minute - time.Millisecond: "2 minutes",
+		59_950 * time.Millisecond: "60 seconds", 59_600 * time.Millisecond: "59 seconds", 2*time.Minute - time.Millisecond: "2 minutes",
 		15*time.Minute - time.Second: "15 minutes", 2*time.Hour - time.Second: "2 hours", 24*time.Hour - time.Second: "24 hours",
 		48*time.Hour - time.Second: "2 days", 7*24*time.Hour - time.Minute: "7 days",
+		60 * time.Hour: "2 days", 2*time.Hour + 50*time.Minute: "2 hours",
 	} {
 		require.Equal(t, want, Validity(English, d))
 	}
