@@ -101,11 +101,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	mail := secretmail.NewService(o.DB, accounts, secrets, s.messages, s.audit, digests)
 	s.resets = passwordreset.NewService(passwordreset.Parts{
-		DB: o.DB, Accounts: accounts, Lockouts: lockouts, Passwords: passwords, Secrets: secrets, Mail: mail,
-		Messages: s.messages, Audit: s.audit, Digests: digests, Now: o.Now,
+		Accounts: accounts, Lockouts: lockouts, Passwords: passwords, Secrets: secrets, Mail: mail, Messages: s.messages,
+		Audit: s.audit, Digests: digests, Now: o.Now,
 	})
 	s.registration = registration.NewService(registration.Parts{
-		DB: o.DB, Accounts: accounts, Passwords: passwords, Secrets: secrets, Mail: mail, Audit: s.audit, Now: o.Now,
+		Accounts: accounts, Passwords: passwords, Mail: mail, Audit: s.audit, Now: o.Now,
 	})
 	s.login = login.NewService(login.Parts{
 		DB: o.DB, Accounts: accounts, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets, Messages: s.messages, Pool: o.Passwords,

@@ -31,7 +31,7 @@ func (s *Server) verifyReset(c echo.Context) error {
 		return err
 	}
 	return respond(c, http.StatusOK, verifiedResetBody{
-		email.Mask(verified.Email.Typed()), verified.Variant, timestamp(verified.ExpiresAt),
+		email.Mask(verified.Email), verified.Variant, timestamp(verified.ExpiresAt),
 	})
 }
 

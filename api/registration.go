@@ -77,7 +77,7 @@ func (s *Server) verifyConfirmation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, verifiedBody{email.Mask(verified.Email.Typed()), timestamp(verified.ExpiresAt)})
+	return respond(c, http.StatusOK, verifiedBody{email.Mask(verified.Email), timestamp(verified.ExpiresAt)})
 }
 
 type nextBody struct {
@@ -90,9 +90,9 @@ func (s *Server) redeemConfirmation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	confirmed, err := s.registration.Confirm(c.Request().Context(), portalOf(c), given)
+	next, err := s.registration.Confirm(c.Request().Context(), portalOf(c), given)
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, nextBody{confirmed.Next})
+	return respond(c, http.StatusOK, nextBody{next})
 }

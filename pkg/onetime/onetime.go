@@ -88,6 +88,7 @@ type Found struct {
 	// its transaction must find this stamp once more as it writes to the account.
 	SecurityStamp uuid.UUID
 	Subject       []byte
+	Email         string // the account's, as typed; Check alone tells it
 	Variant       string
 	ExpiresAt     time.Time
 	Generation    int64

@@ -24,7 +24,8 @@ func errMoving() error { return fault.New(fault.Unavailable).After(time.Second) 
 // Check says whether a secret is good, and consumes nothing. A wrong code is counted, once and for all, which is why a
 // code is not checked inside a transaction. An entry that cannot be a code, since it is not 6 digits, is as wrong as a
 // changed token and counts as little: it tells a guesser nothing. At a private portal a disabled account's secret has
-// expired.
+// expired. What is found of a refused secret is whose it was meant to be, for the audit trail: nothing of a forged token,
+// or of what is no code.
 //
 // Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
 // token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
@@ -41,7 +42,7 @@ func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose
 		return Found{}, err
 	}
 	if err := row.tokenVerdict(of, private, s.clock()); err != nil {
-		return Found{}, err
+		return row.refused(of.subject), err
 	}
 	return row.found(proof{seed: of}), nil
 }
@@ -64,17 +65,17 @@ func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Pur
 			return Found{}, err
 		}
 		if err := row.refusal(now); err != nil {
-			return Found{}, err
+			return row.refused(given.Subject), err
 		}
 		if of, matched := s.match(row, seed{portalID: portalID, purpose: purpose, subject: given.Subject}, code); matched {
 			if err := row.verdict(of.generation, private, now); err != nil {
-				return Found{}, err
+				return row.refused(given.Subject), err
 			}
 			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
 		}
 		left, err := s.miss(ctx, portalID, purpose, given.Subject, row, now)
 		if err == nil {
-			return Found{}, fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+			return row.refused(given.Subject), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
 		}
 		if !errors.Is(err, database.ErrNotFound) {
 			return Found{}, err

@@ -76,13 +76,14 @@ func (r *Repository) read(ctx context.Context, portalID uuid.UUID, purpose Purpo
 	var of row
 	err := r.db.From(ctx).Raw(`SELECT o.generation, o.key_id, o.variant, o.expires_at, o.redeemed, o.tries,
 			o.wrong_in_a_row, o.account_id, o.security_stamp, o.delivery_id, o.issued, o.asked, o.sent, o.wrong,
-			a.id IS NOT NULL, COALESCE(a.security_stamp = o.security_stamp, FALSE), a.disabled_at IS NOT NULL,
+			a.id IS NOT NULL, COALESCE(a.email, ''), COALESCE(a.security_stamp = o.security_stamp, FALSE),
+			a.disabled_at IS NOT NULL,
 			COALESCE((SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id), 0)
 		FROM onetime_secrets o LEFT JOIN accounts a ON a.portal_id = o.portal_id AND a.id = o.account_id
 		WHERE o.portal_id = ? AND o.purpose = ? AND o.subject = ?`, portalID, purpose, subject).Row().Scan(
 		&of.generation, &of.key, &of.variant, &of.expiresAt, &of.redeemed, &of.tries, &of.wrongInARow, &of.account,
-		&of.stamp, &of.delivery, &of.issued, &of.asked, &of.sent, &of.wrong, &of.exists, &of.unchanged, &of.disabled,
-		&of.lastLogin)
+		&of.stamp, &of.delivery, &of.issued, &of.asked, &of.sent, &of.wrong, &of.exists, &of.email, &of.unchanged,
+		&of.disabled, &of.lastLogin)
 	if err = database.Err(err); errors.Is(err, database.ErrNotFound) {
 		return &row{}, nil
 	}

@@ -30,7 +30,8 @@ type row struct {
 	sent        log
 	wrong       log
 
-	exists    bool  // the account
+	exists    bool // the account
+	email     string
 	unchanged bool  // it still has the stamp
 	disabled  bool  // it is
 	lastLogin int64 // when its newest session began; 0 for never
@@ -130,9 +131,14 @@ func (r *row) remaining(now time.Time) int {
 
 func (r *row) found(p proof) Found {
 	return Found{
-		AccountID: r.account.UUID, SecurityStamp: r.stamp.UUID, Subject: p.subject, Variant: r.variant,
+		AccountID: r.account.UUID, SecurityStamp: r.stamp.UUID, Subject: p.subject, Email: r.email, Variant: r.variant,
 		ExpiresAt: time.UnixMilli(r.expiresAt).UTC(), Generation: p.generation, proof: p,
 	}
+}
+
+// refused is what is told of a genuine secret that is not good, or of a wrong code: whose it was meant to be.
+func (r *row) refused(subject []byte) Found {
+	return Found{AccountID: r.account.UUID, Subject: subject}
 }
 
 // wait is until then, and a second at least: a 429 always carries Retry-After.

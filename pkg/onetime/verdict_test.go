@@ -195,8 +195,8 @@ func TestVerdicts(t *testing.T) {
 					require.Equal(t, test.code, fault.CodeOf(err))
 					if err == nil {
 						require.Equal(t, Found{
-							AccountID: p.ID, SecurityStamp: p.SecurityStamp, Subject: p.subject, Variant: "reset",
-							ExpiresAt: first.ExpiresAt, Generation: found.Generation, proof: found.proof,
+							AccountID: p.ID, SecurityStamp: p.SecurityStamp, Subject: p.subject, Email: found.Email,
+							Variant: "reset", ExpiresAt: first.ExpiresAt, Generation: found.Generation, proof: found.proof,
 						}, found)
 					}
 				}

@@ -32,7 +32,6 @@ type Service struct{ Parts }
 
 // Parts are what a Service works with.
 type Parts struct {
-	DB        *database.DB
 	Accounts  *account.Repository
 	Lockouts  *lockout.Repository
 	Passwords *account.Passwords
@@ -139,56 +138,30 @@ func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Add
 
 // Verified is a secret that is good.
 type Verified struct {
-	Email     email.Address
+	Email     string
 	Variant   string
 	ExpiresAt time.Time
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
-	found, err := s.Secrets.Check(ctx, p.ID, onetime.Password, given, p.Private())
-	if err != nil {
-		return Verified{}, err
-	}
-	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
-	if errors.Is(err, database.ErrNotFound) {
-		return Verified{}, fault.New(fault.TokenExpired)
-	}
-	if err != nil {
-		return Verified{}, err
-	}
-	return Verified{a.Email, found.Variant, found.ExpiresAt}, nil
+	found, err := s.Mail.Check(ctx, p, onetime.Password, given, audit.ResetRedeemed)
+	return Verified{found.Email, found.Variant, found.ExpiresAt}, err
 }
 
 // Redeem sets the password: the address counts as confirmed, the lock ends, and so do all sessions.
 //
 // Errors: onetime's; password_rejected, which consumes nothing.
 func (s *Service) Redeem(ctx context.Context, p *portal.Portal, given onetime.Given, secret string) error {
-	found, err := s.Secrets.Check(ctx, p.ID, onetime.Password, given, p.Private())
-	if err != nil {
-		return err
-	}
-	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
-	if errors.Is(err, database.ErrNotFound) {
-		return fault.New(fault.TokenExpired)
-	}
-	if err != nil {
-		return err
-	}
-	hash, err := s.Passwords.Set(ctx, p, a.Email, secret)
-	if err != nil {
-		return err
-	}
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := s.Secrets.Consume(ctx, p.ID, onetime.Password, found, p.Private()); err != nil {
+	var hash string
+	return s.Mail.Redeem(ctx, p, onetime.Password, given, audit.ResetRedeemed,
+		func(a *account.Account) (err error) {
+			hash, err = s.Passwords.Set(ctx, p, a.Email, secret)
 			return err
-		}
-		return s.prove(ctx, p, a, found.SecurityStamp, hash)
-	})
-	if errors.Is(err, database.ErrNotFound) {
-		return fault.New(fault.TokenExpired)
-	}
-	return err
+		},
+		func(ctx context.Context, a *account.Account, found onetime.Found) error {
+			return s.prove(ctx, p, a, found.SecurityStamp, hash)
+		})
 }
 
 // prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the

@@ -25,10 +25,8 @@ type Service struct{ Parts }
 
 // Parts are what a Service works with.
 type Parts struct {
-	DB        *database.DB
 	Accounts  *account.Repository
 	Passwords *account.Passwords
-	Secrets   *onetime.Service
 	Mail      *secretmail.Service
 	Audit     *audit.Recorder
 	Now       func() time.Time
@@ -136,11 +134,10 @@ func (s *Service) replace(ctx context.Context, p *portal.Portal, claim, owner *a
 	return err
 }
 
-// Confirmed is what comes after a confirmation.
-type Confirmed struct {
-	Email     email.Address
+// Verified is a secret that is good.
+type Verified struct {
+	Email     string
 	ExpiresAt time.Time
-	Next      login.Next
 }
 
 // IssueConfirmation mails the link and the code anew.
@@ -190,51 +187,25 @@ func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Add
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
-func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Confirmed, error) {
-	found, a, err := s.check(ctx, p, given)
-	if err != nil {
-		return Confirmed{}, err
-	}
-	return Confirmed{Email: a.Email, ExpiresAt: found.ExpiresAt}, nil
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
+	found, err := s.Mail.Check(ctx, p, onetime.Confirmation, given, audit.Confirmation)
+	return Verified{found.Email, found.ExpiresAt}, err
 }
 
-func (s *Service) check(ctx context.Context, p *portal.Portal, given onetime.Given) (onetime.Found, *account.Account, error) {
-	found, err := s.Secrets.Check(ctx, p.ID, onetime.Confirmation, given, p.Private())
-	if err != nil {
-		return found, nil, err
-	}
-	a, err := s.Accounts.ByID(ctx, p.ID, found.AccountID)
-	if errors.Is(err, database.ErrNotFound) {
-		err = fault.New(fault.TokenExpired)
-	}
-	return found, a, err
-}
-
-// Confirm proves the mailbox: the account is no claim any more. Errors: onetime's.
-func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.Given) (Confirmed, error) {
-	found, a, err := s.check(ctx, p, given)
-	if err != nil {
-		return Confirmed{}, err
-	}
+// Confirm proves the mailbox: the account is no claim any more. It tells what comes next. Errors: onetime's.
+func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.Given) (next login.Next, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := s.Secrets.Consume(ctx, p.ID, onetime.Confirmation, found, p.Private()); err != nil {
-			return err
-		}
-		if err := s.Accounts.Confirm(ctx, p.ID, a.ID, found.SecurityStamp, now); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, audit.Event{
-			PortalID: p.ID, Type: audit.Confirmation, EmailDigest: found.Subject,
-			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, given, audit.Confirmation, nil,
+		func(ctx context.Context, a *account.Account, found onetime.Found) error {
+			if err := s.Accounts.Confirm(ctx, p.ID, a.ID, found.SecurityStamp, now); err != nil {
+				return err
+			}
+			a.Confirmed = &now
+			next = login.NextOf(p, a)
+			return s.Audit.Record(ctx, audit.Event{
+				PortalID: p.ID, Type: audit.Confirmation, EmailDigest: found.Subject,
+				AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+			})
 		})
-	})
-	if errors.Is(err, database.ErrNotFound) {
-		err = fault.New(fault.TokenExpired)
-	}
-	if err != nil {
-		return Confirmed{}, err
-	}
-	a.Confirmed = &now
-	return Confirmed{Email: a.Email, ExpiresAt: found.ExpiresAt, Next: login.NextOf(p, a)}, nil
+	return next, err
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,6 +111,63 @@ func (s *Service) record(ctx context.Context, p *portal.Portal, m Mail, subject 
 	return s.audit.Record(ctx, audit.Event{
 		PortalID: p.ID, Type: m.Event, EmailDigest: subject, AccountID: of, Err: why,
 	})
+}
+
+// secretFaults are what is recorded of a secret that somebody brought.
+var secretFaults = []fault.Code{
+	fault.TokenInvalid, fault.TokenUsed, fault.TokenSuperseded, fault.TokenExpired, fault.AccountDisabled,
+	fault.CodeAttemptsExhausted,
+}
+
+// Check says whether a secret is good, and records why not, unless it is a token of nobody's. Errors: onetime's.
+func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, given onetime.Given, event audit.Type) (onetime.Found, error) {
+	found, err := s.secrets.Check(ctx, p.ID, purpose, given, p.Private())
+	return found, s.refused(ctx, p, event, found, err)
+}
+
+// Redeem consumes a secret and does what it is for, in one transaction: nothing of it is done twice, or by halves. ready
+// comes before that, for what takes its time.
+//
+// Errors: Check's, and those of ready and do. A database.ErrNotFound of do means that the account changed meanwhile.
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, given onetime.Given, event audit.Type,
+	ready func(*account.Account) error, do func(context.Context, *account.Account, onetime.Found) error) error {
+	found, err := s.Check(ctx, p, purpose, given, event)
+	if err != nil {
+		return err
+	}
+	a, err := s.accounts.ByID(ctx, p.ID, found.AccountID)
+	if err == nil && ready != nil {
+		if err := ready(a); err != nil {
+			return err
+		}
+	}
+	if err == nil {
+		err = s.db.InTx(ctx, func(ctx context.Context) error {
+			if err := s.secrets.Consume(ctx, p.ID, purpose, found, p.Private()); err != nil {
+				return err
+			}
+			return do(ctx, a, found)
+		})
+	}
+	if errors.Is(err, database.ErrNotFound) {
+		err = fault.New(fault.TokenExpired)
+	}
+	return s.refused(ctx, p, event, found, err)
+}
+
+// refused records why a secret was, and gives the reason back.
+func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Type, found onetime.Found, why error) error {
+	if found.Subject == nil || !slices.Contains(secretFaults, fault.CodeOf(why)) {
+		return why
+	}
+	err := s.audit.Record(ctx, audit.Event{
+		PortalID: p.ID, Type: event, EmailDigest: found.Subject, Err: why,
+		AccountID: uuid.NullUUID{UUID: found.AccountID, Valid: found.AccountID != uuid.Nil},
+	})
+	if err != nil {
+		return err
+	}
+	return why
 }
 
 // Addressee is the account that an older token of ours was sent to, good or not any more: the person behind an
