@@ -119,7 +119,7 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 		changes.Entitlements = &entitlements
 	}
 	if r.Locale.Set {
-		k.locale("/locale", r.Locale.Value)
+		k.locale(r.Locale.Value)
 	}
 	if r.Metadata.Set {
 		metadata := k.metadata("/metadata", r.Metadata.Value)
@@ -213,8 +213,13 @@ func (s *Server) deleteAccount(c echo.Context) error {
 		return err
 	}
 	p := portalOf(c)
-	err = s.accounts.Delete(c.Request().Context(), p, id, func(ctx context.Context) error {
-		return s.messages.Forget(ctx, p, id)
+	var invited []uuid.UUID
+	err = s.accounts.Delete(c.Request().Context(), p, id, account.Also{
+		Before: func(ctx context.Context, a *account.Account) (err error) {
+			invited, err = s.invitations.Forget(ctx, p, a)
+			return err
+		},
+		After: func(ctx context.Context) error { return s.messages.Forget(ctx, p, id, invited) },
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/login"
@@ -52,6 +53,7 @@ type Server struct {
 	echo        *echo.Echo
 	db          *database.DB
 	log         *slog.Logger
+	now         func() time.Time
 	publicURL   string
 	operatorKey string
 	proxies     []netip.Prefix
@@ -68,8 +70,10 @@ type Server struct {
 	digests      *installation.Digests
 	resets       *passwordreset.Service
 	registration *registration.Service
+	invitations  *invitation.Service
 	audit        *audit.Recorder
 	limiter      *ratelimit.Limiter // nil when switched off
+	importing    chan struct{}      // has room for as many imports as run at once
 	metrics      *metrics
 }
 
@@ -82,8 +86,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		db: o.DB, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"),
+		db: o.DB, log: o.Log, now: o.Now, publicURL: strings.TrimRight(o.PublicURL, "/"),
 		operatorKey: o.OperatorKey, proxies: o.TrustedProxies, digests: digests, inbox: o.Inbox,
+		importing: make(chan struct{}, maxImports),
 	}
 	s.audit = audit.NewRecorder(o.DB, o.Now)
 	s.portals = portal.NewService(portal.NewRepository(o.DB), s.audit, o.Now)
@@ -93,9 +98,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.sessions = session.NewService(sessions, o.Ring, s.tokens, s.audit, o.Now)
 	s.apiKeys = apikey.NewService(apikey.NewRepository(o.DB), s.audit, o.Now)
 	accounts, passwords := account.NewRepository(o.DB), account.NewPasswords(o.Passwords, o.Policy)
+	invitations := invitation.NewRepository(o.DB)
 	s.accounts = account.NewService(o.DB, accounts, passwords, s.audit, digests, o.Now)
 	secrets := onetime.NewService(onetime.NewRepository(o.DB), o.Ring, o.Now)
-	tasks := s.sweeps(o.Now, accounts, sessions, lockouts, secrets)
+	tasks := s.sweeps(o.Now, accounts, sessions, lockouts, secrets, invitations)
 	if s.messages, err = s.newMessages(o, accounts, secrets, tasks); err != nil {
 		return nil, err
 	}
@@ -104,12 +110,17 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		Accounts: accounts, Lockouts: lockouts, Passwords: passwords, Secrets: secrets, Mail: mail, Messages: s.messages,
 		Audit: s.audit, Digests: digests, Now: o.Now,
 	})
+	s.invitations = invitation.NewService(invitation.Parts{
+		DB: o.DB, Invitations: invitations, Accounts: accounts, Passwords: passwords, Sessions: s.sessions, Mail: mail,
+		Messages: s.messages, Audit: s.audit, Digests: digests, Ring: o.Ring, Now: o.Now,
+	})
 	s.registration = registration.NewService(registration.Parts{
-		Accounts: accounts, Passwords: passwords, Mail: mail, Audit: s.audit, Now: o.Now,
+		Accounts: accounts, Holders: invitations, Invitations: s.invitations, Passwords: passwords, Mail: mail,
+		Audit: s.audit, Now: o.Now,
 	})
 	s.login = login.NewService(login.Parts{
-		DB: o.DB, Accounts: accounts, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets, Messages: s.messages, Pool: o.Passwords,
-		Passwords: passwords, Audit: s.audit, Digests: digests, Log: o.Log, Now: o.Now,
+		DB: o.DB, Accounts: accounts, Holders: invitations, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets,
+		Messages: s.messages, Pool: o.Passwords, Passwords: passwords, Audit: s.audit, Digests: digests, Log: o.Log, Now: o.Now,
 	})
 	if !o.Unlimited {
 		s.limiter = ratelimit.New(o.Now)
@@ -132,6 +143,9 @@ func (s *Server) newMessages(o Options, accounts *account.Repository, secrets *o
 			secret, err := secrets.Secret(ctx, portalID, onetime.Purpose(purpose), subject, generation)
 			return delivery.Secret{Token: secret.Token, Code: secret.Code, ExpiresAt: secret.ExpiresAt}, err == nil, err
 		},
+		Invitee: func(ctx context.Context, portalID uuid.UUID, of delivery.Invitation) (delivery.Invitee, error) {
+			return s.invitations.Invitee(ctx, portalID, of)
+		},
 	})
 }
 
@@ -149,6 +163,9 @@ func (s *Server) Portals() *portal.Service { return s.portals }
 
 // APIKeys is the service of API keys.
 func (s *Server) APIKeys() *apikey.Service { return s.apiKeys }
+
+// Invitations is the service of invitations.
+func (s *Server) Invitations() *invitation.Service { return s.invitations }
 
 // Accounts is the service of accounts.
 func (s *Server) Accounts() *account.Service { return s.accounts }

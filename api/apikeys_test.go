@@ -119,18 +119,19 @@ func TestWhoMayAdminister(t *testing.T) {
 		for name, who := range map[string]struct {
 			with option
 			may  string
+			code bool // may see codes
 		}{
-			"operator's key of the configuration": {asOperator, everything},
-			"operator":                            {bearer(h.apiKey(t, object{"scopes": []string{"operator"}, "portal": nil}).text), everything},
-			"admin":                               {bearer(h.apiKey(t, object{"scopes": []string{"admin"}}).text), ownPortal},
-			"admin who exports":                   {bearer(h.apiKey(t, object{"scopes": []string{"invitations:export", "admin"}}).text), ownPortal},
-			"who exports alone":                   {bearer(h.apiKey(t, object{"scopes": []string{"invitations:export"}}).text), nothing},
-			"who has hashes alone":                {bearer(h.apiKey(t, object{"scopes": []string{"hashes"}}).text), nothing},
-			"person with the role":                {bearer(admin.access), ownPortal},
-			"person without":                      {bearer(editor.access), nothing},
+			"operator's key of the configuration": {asOperator, everything, true},
+			"operator":                            {bearer(h.apiKey(t, object{"scopes": []string{"operator"}, "portal": nil}).text), everything, true},
+			"admin":                               {bearer(h.apiKey(t, object{"scopes": []string{"admin"}}).text), ownPortal, false},
+			"admin who exports":                   {bearer(h.apiKey(t, object{"scopes": []string{"invitations:export", "admin"}}).text), ownPortal, true},
+			"who exports alone":                   {bearer(h.apiKey(t, object{"scopes": []string{"invitations:export"}}).text), nothing, true},
+			"who has hashes alone":                {bearer(h.apiKey(t, object{"scopes": []string{"hashes"}}).text), nothing, false},
+			"person with the role":                {bearer(admin.access), ownPortal, true},
+			"person without":                      {bearer(editor.access), nothing, false},
 		} {
 			for _, op := range contract().operations {
-				if !strings.HasPrefix(op.path, "/v1/admin") || slices.Contains([]string{"createPortal", "createAccount", "createApiKey"}, op.OperationID) {
+				if !strings.HasPrefix(op.path, "/v1/admin") || slices.Contains([]string{"createPortal", "createAccount", "createApiKey", "createInvitation"}, op.OperationID) {
 					continue // what would be made is made once
 				}
 				call := func(slug string) *answer {
@@ -143,7 +144,12 @@ func TestWhoMayAdminister(t *testing.T) {
 				}
 				inPortal := strings.Contains(op.path, "{portal}")
 				switch {
-				case who.may == nothing:
+				case op.OperationID == "exportInvitations" && who.code:
+					call("acme").status(http.StatusOK)
+					if who.may != everything {
+						call("other").problem(http.StatusNotFound, "organization_not_found")
+					}
+				case who.may == nothing, op.OperationID == "exportInvitations":
 					call("acme").problem(http.StatusForbidden, "permission_denied").remedies("contact_administrator")
 				case !accepts(op, "accessToken") && who.may == ownPortal:
 					call("acme").problem(http.StatusForbidden, "permission_denied")
@@ -163,6 +169,7 @@ func TestWhoMayAdminister(t *testing.T) {
 		}{
 			{"/v1/admin/portals", object{"slug": "another", "name": "Another"}},
 			{p.admin + "/accounts", object{"email": "new@example.com"}},
+			{p.admin + "/invitations", object{"email": "new@example.com"}},
 			{apiKeys, object{"name": "Key", "scopes": []string{"admin"}, "portal": "acme"}},
 		} {
 			h.post(t, op.target, op.body, bearer(editor.access)).problem(http.StatusForbidden, "permission_denied")
@@ -171,6 +178,9 @@ func TestWhoMayAdminister(t *testing.T) {
 			problem(http.StatusForbidden, "permission_denied")
 		h.post(t, other.admin+"/accounts", object{"email": "new@example.com"}, bearer(admin.access)).
 			problem(http.StatusNotFound, "organization_not_found")
+		h.post(t, other.admin+"/invitations", object{"email": "new@example.com"}, bearer(admin.access)).
+			problem(http.StatusNotFound, "organization_not_found")
+		h.post(t, p.admin+"/invitations", object{"email": "new@example.com"}, bearer(admin.access)).status(http.StatusCreated)
 		h.post(t, p.admin+"/accounts", object{"email": "new@example.com"}, bearer(admin.access)).status(http.StatusCreated)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
@@ -62,15 +63,28 @@ func identityOf(c echo.Context) session.Identity { return c.Get(identityKey).(se
 
 // principal is who administers: an operator at every portal, anybody else at one.
 type principal struct {
-	scopes   []apikey.Scope
-	portalID uuid.UUID
-	actor    string
+	scopes    []apikey.Scope
+	portalID  uuid.UUID
+	actor     string
+	accountID uuid.NullUUID // of a person
+	name      string        // of a key
 }
 
 func (p principal) has(scope apikey.Scope) bool { return slices.Contains(p.scopes, scope) }
 
 // operates reports whether the principal is an operator.
 func (p principal) operates() bool { return p.has(apikey.Operator) }
+
+// administers reports whether the principal is an operator, or an administrator of some portal.
+func (p principal) administers() bool { return p.operates() || p.has(apikey.Admin) }
+
+// exports reports whether the principal may see the codes of invitations.
+func (p principal) exports() bool { return p.operates() || p.has(apikey.InvitationsExport) }
+
+// inviter is the principal as who invites.
+func (p principal) inviter() invitation.Inviter {
+	return invitation.Inviter{AccountID: p.accountID, Name: p.name}
+}
 
 // reach is the portal that the principal is bound to; an operator is bound to none.
 func (p principal) reach() uuid.NullUUID {
@@ -79,17 +93,15 @@ func (p principal) reach() uuid.NullUUID {
 
 func principalOf(c echo.Context) principal { return c.Get(principalKey).(principal) }
 
-// asAdministrator wants an operator, or an administrator of some portal.
-//
-// Errors: authentication_required, access_token_invalid, permission_denied.
-func (s *Server) asAdministrator(next echo.HandlerFunc) echo.HandlerFunc {
+// authorized wants a caller who may. Errors: authentication_required, access_token_invalid, permission_denied.
+func (s *Server) authorized(may func(principal) bool, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		who, err := s.authenticate(c)
 		if err != nil {
 			return err
 		}
 		audit.CallerOf(c.Request().Context()).Actor = who.actor
-		if !who.operates() && !who.has(apikey.Admin) {
+		if !may(who) {
 			return fault.New(fault.PermissionDenied)
 		}
 		c.Set(principalKey, who)
@@ -97,21 +109,11 @@ func (s *Server) asAdministrator(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// asOperator wants an operator. Errors: asAdministrator's.
-func (s *Server) asOperator(next echo.HandlerFunc) echo.HandlerFunc {
-	return s.asAdministrator(func(c echo.Context) error {
-		if !principalOf(c).operates() {
-			return fault.New(fault.PermissionDenied)
-		}
-		return next(c)
-	})
-}
-
-// asManager wants an operator, or an administrator of the portal in the path, enabled or not.
+// atOwnPortal wants the portal in the path, enabled or not, to be one that the caller is not bound away from.
 //
-// Errors: asAdministrator's; organization_not_found also for another portal's administrator.
-func (s *Server) asManager(next echo.HandlerFunc) echo.HandlerFunc {
-	return s.asAdministrator(func(c echo.Context) error {
+// Errors: organization_not_found, also for another portal's administrator.
+func (s *Server) atOwnPortal(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
 		p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
 		if err != nil {
 			return err
@@ -121,7 +123,7 @@ func (s *Server) asManager(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		c.Set(portalKey, p)
 		return next(c)
-	})
+	}
 }
 
 // authenticate finds out who calls: the operator's key, an API key, or the access token of a portal's administrator.
@@ -132,14 +134,16 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 	}
 	given, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(s.operatorKey))
 	if s.operatorKey != "" && subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
-		return principal{scopes: []apikey.Scope{apikey.Operator}, actor: "operator"}, nil
+		return principal{scopes: []apikey.Scope{apikey.Operator}, actor: "operator", name: "operator"}, nil
 	}
 	if strings.HasPrefix(text, apikey.Prefix) {
 		key, err := s.apiKeys.Authenticate(c.Request().Context(), text)
 		if err != nil {
 			return principal{}, err
 		}
-		return principal{key.Scopes, key.PortalID, "api_key:" + key.ID.String()}, nil
+		return principal{
+			scopes: key.Scopes, portalID: key.PortalID, actor: "api_key:" + key.ID.String(), name: key.Name,
+		}, nil
 	}
 	return s.administratorBehind(c, text)
 }
@@ -161,7 +165,9 @@ func (s *Server) administratorBehind(c echo.Context, token string) (principal, e
 	if err != nil {
 		return principal{}, err
 	}
-	who := principal{portalID: p.ID, actor: "account:" + a.ID.String()}
+	who := principal{
+		portalID: p.ID, actor: "account:" + a.ID.String(), accountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+	}
 	if slices.Contains(a.Roles, account.AdminRole) {
 		who.scopes = []apikey.Scope{apikey.Admin, apikey.InvitationsExport}
 	}

@@ -18,6 +18,7 @@ func TestStatementBudgets(t *testing.T) {
 		h := newHarness(t, db)
 		p := h.portal(t)
 		ada := h.account(t, p)
+		h.invite(t, p, object{"email": "invited@example.com"})
 		in := h.logIn(t, ada)
 		wrong := object{"password": "not the right one"}
 		for _, tt := range []struct {
@@ -32,6 +33,9 @@ func TestStatementBudgets(t *testing.T) {
 			{"lookup of nobody", 1, func(counted option) *answer {
 				return h.post(t, p.front+"/lookup", object{"email": "nobody@example.com"}, counted)
 			}, http.StatusNotFound},
+			{"lookup of who is invited", 1, func(counted option) *answer {
+				return h.post(t, p.front+"/lookup", object{"email": "invited@example.com"}, counted)
+			}, http.StatusOK},
 			{"login, right: read, session, audit", 3, func(counted option) *answer {
 				return h.post(t, p.front+"/login", ada.credentials(), counted)
 			}, http.StatusOK},

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -88,30 +87,18 @@ func (k *check) name(pointer string, typed *string) *string {
 	return &trimmed
 }
 
-func (k *check) locale(pointer, tag string) {
+func (k *check) locale(tag string) {
 	if _, ok := locale.Parse(tag); !ok {
-		k.oneOf(pointer, tag, locale.Tags()...)
+		k.oneOf("/locale", tag, locale.Tags()...)
 	}
 }
 
 // names checks roles or entitlements; one that stands twice counts once.
 func (k *check) names(pointer string, names []string) []string {
-	if len(names) > account.MaxNames {
-		k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooMany, Limit: account.MaxNames})
-		return nil
-	}
-	distinct := make([]string, 0, len(names))
-	seen := make(map[string]bool, len(names))
-	for i, name := range names {
-		at := fmt.Sprintf("%s/%d", pointer, i)
-		if strings.TrimSpace(name) == "" {
-			k.wrong(at, fault.FieldRequired)
-		}
-		k.longest(at, name, account.MaxNameLength)
-		if !seen[name] {
-			seen[name] = true
-			distinct = append(distinct, name)
-		}
+	distinct, wrong := account.CheckNames(names)
+	for _, field := range wrong {
+		field.Pointer = pointer + field.Pointer
+		k.fields = append(k.fields, field)
 	}
 	return distinct
 }

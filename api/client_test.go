@@ -117,9 +117,19 @@ func (h *harness) request(t testing.TB, method, target string, sent []byte) *htt
 		require.NoError(t, err)
 	}
 	if sent != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", bodyType(r))
 	}
 	return r
+}
+
+// bodyType is what the operation of a request takes; JSON where it takes nothing.
+func bodyType(r *http.Request) string {
+	if op, _, ok := contract().find(r); ok && op.RequestBody != nil {
+		for kind := range op.RequestBody.Value.Content {
+			return kind
+		}
+	}
+	return "application/json"
 }
 
 // impatient is a client that sees redirects and waits no longer than the contract lets it wait.

@@ -51,16 +51,28 @@ func noBody(c echo.Context) error { return decodeOptional(c, &struct{}{}) }
 
 // readBody reads a body that says it is JSON. An empty one needs no content type.
 func readBody(c echo.Context) ([]byte, error) {
-	r := c.Request()
-	if r.ContentLength != 0 {
-		kind, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
-		charset, named := params["charset"]
-		if err != nil || kind != echo.MIMEApplicationJSON || (named && !strings.EqualFold(charset, "utf-8")) ||
-			len(r.Header.Values(echo.HeaderContentType)) > 1 || r.Header.Get(echo.HeaderContentEncoding) != "" {
-			return nil, fault.New(fault.UnsupportedMediaType)
+	if c.Request().ContentLength != 0 {
+		if err := wantType(c.Request(), echo.MIMEApplicationJSON); err != nil {
+			return nil, err
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	return readUpTo(c, maxBody)
+}
+
+// wantType wants a body to say that it is of a media type, in UTF-8 and as it is. Errors: unsupported_media_type.
+func wantType(r *http.Request, want string) error {
+	kind, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	charset, named := params["charset"]
+	if err != nil || kind != want || (named && !strings.EqualFold(charset, "utf-8")) ||
+		len(r.Header.Values(echo.HeaderContentType)) > 1 || r.Header.Get(echo.HeaderContentEncoding) != "" {
+		return fault.New(fault.UnsupportedMediaType)
+	}
+	return nil
+}
+
+// readUpTo reads a body of a limited size, in octets. Errors: request_too_large, malformed_request.
+func readUpTo(c echo.Context, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, fault.New(fault.RequestTooLarge)

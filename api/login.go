@@ -19,38 +19,57 @@ const (
 	maxToken      = 512
 )
 
+// sessionRequest is how whoever signs in wants the session.
+type sessionRequest struct {
+	Transport  optional[string] `json:"transport"`
+	DeviceName optional[string] `json:"device_name"`
+}
+
+// begin checks the request.
+func (r *sessionRequest) begin(k *check) session.Begin {
+	how := session.Begin{Transport: session.TransportToken, DeviceName: r.DeviceName.pointer()}
+	if r.Transport.Set {
+		how.Transport = r.Transport.Value
+		k.oneOf("/transport", r.Transport.Value, session.TransportToken, session.TransportCookie)
+	}
+	k.longest("/device_name", r.DeviceName.Value, maxDeviceName)
+	return how
+}
+
+// fromWhereCookiesGo wants a caller who is to have a cookie to come from a page of the portal's. Errors:
+// origin_not_allowed.
+func fromWhereCookiesGo(c echo.Context, how session.Begin) error {
+	if how.Transport == session.TransportCookie && !fromOwnOrigin(c, portalOf(c)) {
+		return fault.New(fault.OriginNotAllowed)
+	}
+	return nil
+}
+
 type logInRequest struct {
+	sessionRequest
+
 	Email          string           `json:"email"`
 	Password       string           `json:"password"`
-	Transport      optional[string] `json:"transport"`
 	DeviceToken    optional[string] `json:"device_token"`
 	RememberDevice optional[bool]   `json:"remember_device"`
-	DeviceName     optional[string] `json:"device_name"`
 	Resource       optional[string] `json:"resource"`
 }
 
 // attempt checks the request. Errors: validation_failed, origin_not_allowed.
 func (r *logInRequest) attempt(c echo.Context) (login.Attempt, error) {
 	var k check
+	how := r.begin(&k)
 	try := login.Attempt{
-		Email: k.email(r.Email), Password: r.Password, Transport: session.TransportToken,
-		DeviceName: r.DeviceName.pointer(), Resource: r.Resource.Value,
+		Email: k.email(r.Email), Password: r.Password, Transport: how.Transport, DeviceName: how.DeviceName,
+		Resource: r.Resource.Value,
 	}
 	k.password("/password", r.Password)
-	if r.Transport.Set {
-		try.Transport = r.Transport.Value
-		k.oneOf("/transport", r.Transport.Value, session.TransportToken, session.TransportCookie)
-	}
-	k.longest("/device_name", r.DeviceName.Value, maxDeviceName)
 	k.longest("/resource", r.Resource.Value, maxResource)
 	k.longest("/device_token", r.DeviceToken.Value, maxToken)
 	if err := k.err(); err != nil {
 		return try, err
 	}
-	if try.Transport == session.TransportCookie && !fromOwnOrigin(c, portalOf(c)) {
-		return try, fault.New(fault.OriginNotAllowed)
-	}
-	return try, nil
+	return try, fromWhereCookiesGo(c, how)
 }
 
 // signedInBody is what a person who signed in takes away. With cookies the refresh token is not in it.

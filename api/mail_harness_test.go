@@ -25,6 +25,7 @@ const (
 	confirmPage = "https://login.acme.example/confirm?token="
 	resetPage   = "https://login.acme.example/new-password?token="
 	loginPage   = "https://login.acme.example/welcome"
+	invitePage  = "https://login.acme.example/join?token="
 )
 
 // office is a harness whose server sends mail to a real relay.
@@ -85,7 +86,9 @@ func (o *office) calling(server *api.Server) *office {
 
 // links are the pages of a portal that mails lead to.
 func links() object {
-	return object{"links": object{"confirm": confirmPage + "{token}", "reset": resetPage + "{token}", "login": loginPage}}
+	return object{"links": object{
+		"confirm": confirmPage + "{token}", "reset": resetPage + "{token}", "login": loginPage, "invitation": invitePage + "{token}",
+	}}
 }
 
 // portal makes one whose mails hold links.
@@ -104,7 +107,7 @@ type letter struct {
 
 var (
 	tokenInText = regexp.MustCompile(`[?&]token=([\w-]+)\n`)
-	codeInText  = regexp.MustCompile(`(?m)^    (\d{6})$`)
+	codeInText  = regexp.MustCompile(`(?m)^    (\d{6}|[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3})$`) // the latter an invitation's
 )
 
 // read takes the secrets out of a mail.
@@ -117,6 +120,7 @@ func (o *office) read(m smtptest.Message) letter {
 		l.code = found[1]
 	}
 	o.log.forbid(l.token)
+	o.log.forbid(l.code)
 	o.bag.mu.Lock()
 	defer o.bag.mu.Unlock()
 	o.bag.letters[m.Header.Get("Message-ID")] = l

@@ -28,7 +28,7 @@ func (r *patchMeRequest) changes() (account.Changes, error) {
 		Locale: r.Locale.pointer(), OptedOut: r.OptedOut.pointer(),
 	}
 	if r.Locale.Set {
-		k.locale("/locale", r.Locale.Value)
+		k.locale(r.Locale.Value)
 	}
 	return changes, k.err()
 }

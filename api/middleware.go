@@ -18,8 +18,12 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// requestTime is how long a request may take, so that a database that is away is told within 5 s.
-const requestTime = 4500 * time.Millisecond
+// requestTime is how long a request may take, so that a database that is away is told within 5 s. fileTime is how long
+// a whole file may, of which each step has requestTime.
+const (
+	requestTime = 4500 * time.Millisecond
+	fileTime    = 5 * time.Minute
+)
 
 // maxUserAgent is how much of a User-Agent is kept, in octets.
 const maxUserAgent = 256
@@ -123,11 +127,19 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 // deadline ends what a request waits for in time to tell its caller.
 func (s *Server) deadline(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTime)
+		c.Set(callKey, c.Request().Context())
+		ctx, cancel := step(c)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
+}
+
+const callKey = "call"
+
+// step is the context of one step of a request that has many: it ends with the call, or when it takes too long.
+func step(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Get(callKey).(context.Context), requestTime)
 }
 
 // headers sets what every answer carries; handlers of public pages allow caching themselves.

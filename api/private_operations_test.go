@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,7 +45,24 @@ var lookedUp = map[string]string{
 	"unknown": "404 email_not_found", "active": "200 password", "disabled": "200 password", "imported": "200 password",
 	"opted out": "200 password", "unconfirmed": "200 confirm_email", "unconfirmed and disabled": "200 confirm_email",
 	"without a password": "200 set_password", "without either": "200 set_password",
+	"invited": "200 redeem_invitation", "invited and expired": "404 email_not_found",
 }
+
+// mailedAgain is what an open portal says to who asks for an invitation again.
+var mailedAgain = map[string]string{
+	"unknown": "404 email_not_found", "invited": "202", "invited and expired": "410 token_expired",
+	"active": "409 email_already_registered", "disabled": "409 email_already_registered",
+	"imported": "409 email_already_registered", "opted out": "409 email_already_registered",
+	"unconfirmed": "409 email_already_registered", "unconfirmed and disabled": "409 email_already_registered",
+	"without a password": "409 email_already_registered", "without either": "409 email_already_registered",
+}
+
+// mailedTooSoon is what it says when he asks once more.
+var mailedTooSoon = func() map[string]string {
+	again := maps.Clone(mailedAgain)
+	again["invited"] = "429 resend_too_soon"
+	return again
+}()
 
 // publicOperations are called in this order, each with every standing; what one leaves behind, the next must not tell
 // either.
@@ -74,7 +92,10 @@ var publicOperations = []publicOperation{
 		"disabled": "403 account_disabled", "unconfirmed and disabled": "403 account_disabled",
 		"unconfirmed": "403 email_not_confirmed", "without a password": "403 password_not_set",
 		"without either": "403 password_not_set", locked: "423 account_locked", off: "403 password_reset_required",
+		"invited": "401 incorrect_credentials", "invited and expired": "401 incorrect_credentials",
 	}, proves: []string{"active", "disabled", "opted out", "imported"}},
+	{name: "invitations/resend", request: posting("/invitations/resend", naming), open: mailedAgain},
+	{name: "invitations/resend too soon", request: posting("/invitations/resend", naming), open: mailedTooSoon},
 	{name: "lookup at last", request: posting("/lookup", naming), open: lookedUp},
 }
 
@@ -154,7 +175,8 @@ func TestNothingTellsWhoHasAnAccount(t *testing.T) {
 // revealing never appear at a private portal.
 var revealing = []string{
 	"404 email_not_found", "404 phone_not_found", "403 email_not_confirmed", "403 password_not_set", "409 pending_invitation",
-	"409 email_already_registered", "409 email_already_confirmed", "409 communication_opted_out",
+	"409 email_already_registered", "409 email_already_confirmed", "409 communication_opted_out", "410 token_expired",
+	"200 redeem_invitation",
 }
 
 // A private portal keeps counts to itself and is not told by what it looks up.

@@ -26,9 +26,12 @@ func strangers(t *testing.T, o *office, p portal) []string {
 		o.account(t, p, members, object{"email": name + "@example.com"})
 	}
 	o.registers(t, p, object{"email": "claimed@example.com"})
+	for name, term := range map[string]int{"invited": 86400, "outdated": 60} {
+		o.invites(t, p, object{"email": name + "@example.com", "expires_in": term, "send": false}).status(http.StatusCreated)
+	}
 	return []string{
 		"unknown@example.com", "claimed@example.com", "confirmed@example.com", "unconfirmed@example.com", "disabled@example.com",
-		"opted-out@example.com", "passwordless@example.com", "admin@example.com",
+		"opted-out@example.com", "passwordless@example.com", "admin@example.com", "invited@example.com", "outdated@example.com",
 	}
 }
 
@@ -74,6 +77,7 @@ func TestPrivateSecretsTellNobody(t *testing.T) {
 			{"/confirmations/verify", object{"code": "000004"}}, {"/confirmations/redeem", object{"code": "000005"}},
 			{"/password-resets/verify", object{"code": "000000"}}, {"/password-resets/redeem", object{"code": "000001", "password": newPassword}},
 			{"/password-resets/redeem", object{"code": "000001", "password": "short"}}, {"/lookup", object{}},
+			{"/invitations/resend", object{}}, {"/invitations/resend", object{}},
 		} {
 			var first string
 			for _, email := range everybody {
@@ -94,7 +98,7 @@ func TestPrivateSecretsTellNobody(t *testing.T) {
 				require.Equal(t, first, told(t, a, email), "%s for %s", step.path, email)
 			}
 		}
-		require.Len(t, receipts, 2*len(everybody))
+		require.Len(t, receipts, 3*len(everybody))
 		o.quiet(t)
 		for _, id := range receipts {
 			o.get(t, p.front+"/deliveries/"+id).status(http.StatusOK).is("status", "queued")
@@ -114,6 +118,7 @@ func TestPrivateSecretsTellNobody(t *testing.T) {
 			"Reset your password for Acme admin@example.com", "Reset your password for Acme claimed@example.com",
 			"Reset your password for Acme confirmed@example.com", "Reset your password for Acme opted-out@example.com",
 			"Reset your password for Acme unconfirmed@example.com", "Set your password for Acme passwordless@example.com",
+			"You are invited to Acme invited@example.com",
 		}, sent, "a stranger's request sends nothing")
 	})
 }
@@ -139,7 +144,12 @@ func TestPrivateRegistrationsTellNobody(t *testing.T) {
 			switch name, _, _ := strings.Cut(email, "@"); name {
 			case "disabled":
 				disabled = a.text("delivery.id")
-			case "unknown", "claimed", "unconfirmed":
+			case "invited":
+				mail := o.mail(t, a)
+				require.Equal(t, "You are invited to Acme", mail.Subject())
+				require.Equal(t, o.exported(t, p, email), mail.code, "the code that the invitation has already")
+				require.Equal(t, "0", o.sql(t, "SELECT COUNT(*) FROM accounts WHERE email = ?", email), "no claim is made")
+			case "unknown", "claimed", "unconfirmed", "outdated":
 				mail := o.mail(t, a)
 				require.Equal(t, "Confirm your email address for Acme", mail.Subject(), email)
 			default:
@@ -163,7 +173,13 @@ func TestPrivateSecretsCostTheSame(t *testing.T) {
 		o := &office{harness: newHarness(t, db)}
 		p := o.portal(t, object{"enumeration": "private"})
 		o.account(t, p)
-		for _, path := range []string{"/registrations", "/password-resets", "/confirmations/verify", "/password-resets/verify"} {
+		o.invites(t, p, object{"email": "invited@example.com"}).status(http.StatusCreated)
+		o.invites(t, p, object{"email": "outdated@example.com", "expires_in": 60}).status(http.StatusCreated)
+		o.clock.advance(time.Minute)
+		for _, path := range []string{
+			"/registrations", "/registrations", "/password-resets", "/confirmations/verify", "/password-resets/verify",
+			"/invitations/resend", "/invitations/resend",
+		} {
 			cost := func(email string) (int, map[string]string) {
 				t.Helper()
 				before := o.counts(t)
@@ -184,13 +200,14 @@ func TestPrivateSecretsCostTheSame(t *testing.T) {
 				}
 				return int(counter.N()), after
 			}
-			known, knownRows := cost("ada@example.com")
 			unknown, unknownRows := cost("nobody@example.com")
-			require.Equal(t, known, unknown, path)
-			if path == "/registrations" {
-				delete(unknownRows, "accounts") // the claim
+			delete(unknownRows, "accounts") // the claim of a registration
+			for _, email := range []string{"ada@example.com", "invited@example.com", "outdated@example.com"} {
+				known, knownRows := cost(email)
+				require.Equal(t, unknown, known, "%s for %s", path, email)
+				delete(knownRows, "accounts")
+				require.ElementsMatch(t, slices.Collect(maps.Keys(unknownRows)), slices.Collect(maps.Keys(knownRows)), "%s for %s", path, email)
 			}
-			require.ElementsMatch(t, slices.Collect(maps.Keys(knownRows)), slices.Collect(maps.Keys(unknownRows)), path)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -60,6 +61,17 @@ func foreignHash(secret string, passes uint32) string {
 	return fmt.Sprintf("$argon2i$v=19$m=%d,t=%d,p=1$%s$%s", memory, passes, encode(salt), encode(key))
 }
 
+// asked was invited and has done nothing yet.
+func asked(t testing.TB, h *harness, p portal, email string) {
+	h.invites(t, p, object{"email": email}).status(http.StatusCreated)
+}
+
+// askedOnce was invited, and has let the time go by.
+func askedOnce(t testing.TB, h *harness, p portal, email string) {
+	a := h.invites(t, p, object{"email": email}).status(http.StatusCreated)
+	h.exec(t, "UPDATE invitations SET expires_at = ? WHERE id = ?", h.clock.now().UnixMilli(), a.text("id"))
+}
+
 var standings = []standing{
 	{"unknown", fresh, nobody},
 	{"active", fresh, account(nil)},
@@ -70,16 +82,21 @@ var standings = []standing{
 	{"without either", fresh, account(object{"password": nil, "confirmed": false})},
 	{"opted out", fresh, account(object{"opted_out": true})},
 	{"imported", fresh, imported},
+	{"invited", fresh, asked},
+	{"invited and expired", fresh, askedOnce},
 	{"unknown, locked", locked, nobody},
 	{"active, locked", locked, account(nil)},
 	{"disabled, locked", locked, account(object{"disabled": true})},
 	{"unconfirmed, locked", locked, account(object{"confirmed": false})},
 	{"without a password, locked", locked, account(object{"password": nil})},
 	{"imported, locked", locked, imported},
+	{"invited, locked", locked, asked},
+	{"invited and expired, locked", locked, askedOnce},
 	{"unknown, off", off, nobody},
 	{"active, off", off, account(nil)},
 	{"unconfirmed, off", off, account(object{"confirmed": false})},
 	{"without a password, off", off, account(object{"password": nil})},
+	{"invited, off", off, asked},
 }
 
 // who is the standing apart from what was typed.
@@ -131,7 +148,8 @@ func (h *harness) subject(t testing.TB, p portal, typed string) []byte {
 	return digests.Subject(uuid.MustParse(p.id), address.Canonical())
 }
 
-// shape is all that a stranger sees of an answer, without the request's id and with the address that he typed made one.
+// shape is all that a stranger sees of an answer, without the ids of request and message, and with the address that he
+// typed made one.
 func shape(a *answer, email string) string {
 	a.t.Helper()
 	headers := maps.Clone(a.header)
@@ -142,6 +160,10 @@ func shape(a *answer, email string) string {
 	}
 	if members, ok := body.(object); ok {
 		delete(members, "request_id")
+		if receipt, ok := members["delivery"].(object); ok {
+			delete(receipt, "id")
+			receipt["to"] = strings.TrimPrefix(receipt["to"].(string), email[:1])
+		}
 	}
 	text, err := json.MarshalIndent([]any{a.httpStatus, headers, body}, "", "  ")
 	require.NoError(a.t, err)

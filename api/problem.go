@@ -65,9 +65,13 @@ var statuses = map[fault.Code]int{
 	fault.ResendTooSoon:         http.StatusTooManyRequests,
 	fault.EmailAlreadyConfirmed: http.StatusConflict,
 	fault.RegistrationClosed:    http.StatusForbidden,
+	fault.PendingInvitation:     http.StatusConflict,
+
+	fault.InvitationEmailMismatch: http.StatusForbidden,
 
 	fault.EmailAlreadyRegistered: http.StatusConflict,
 	fault.PhoneAlreadyRegistered: http.StatusConflict,
+	fault.InvitationPending:      http.StatusConflict,
 }
 
 // statusesAt are the exceptions: at login a missing password keeps the person out, where it is to be changed it is in

@@ -18,9 +18,8 @@ type registerRequest struct {
 	Locale     optional[string] `json:"locale"`
 }
 
-// person checks the request. Errors: validation_failed.
-func (r *registerRequest) person(c echo.Context) (registration.New, error) {
-	var k check
+// person checks the request.
+func (r *registerRequest) person(c echo.Context, k *check) registration.New {
 	n := registration.New{
 		Email: k.email(r.Email), Password: r.Password, Locale: portalOf(c).DefaultLocale,
 		GivenName: k.name("/given_name", r.GivenName.pointer()), FamilyName: k.name("/family_name", r.FamilyName.pointer()),
@@ -28,9 +27,9 @@ func (r *registerRequest) person(c echo.Context) (registration.New, error) {
 	k.password("/password", r.Password)
 	if r.Locale.Set {
 		n.Locale = r.Locale.Value
-		k.locale("/locale", r.Locale.Value)
+		k.locale(r.Locale.Value)
 	}
-	return n, k.err()
+	return n
 }
 
 type registeredBody struct {
@@ -45,8 +44,9 @@ func (s *Server) register(c echo.Context) error {
 		return err
 	}
 	noteEmail(c, req.Email)
-	person, err := req.person(c)
-	if err != nil {
+	var k check
+	person := req.person(c, &k)
+	if err := k.err(); err != nil {
 		return err
 	}
 	registered, err := s.registration.Register(c.Request().Context(), portalOf(c), person)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 // remedy is one thing that a person can do next: a button of the frontend.
@@ -26,6 +29,9 @@ const (
 	actionResendConfirmation   = "resend_confirmation"
 	actionResetPassword        = "reset_password"
 	actionSetPassword          = "set_password"
+	actionRedeemInvitation     = "redeem_invitation"
+	actionResendInvitation     = "resend_invitation"
+	actionDeleteInvitation     = "delete_invitation"
 	actionUseOtherChannel      = "use_other_channel"
 	actionCorrectEmail         = "correct_email"
 	actionLogIn                = "log_in"
@@ -72,16 +78,29 @@ var remediesOf = map[fault.Code][]string{
 	fault.EmailAlreadyConfirmed: {actionLogIn},
 	fault.RegistrationClosed:    {actionContactAdministrator},
 
+	fault.PendingInvitation:       {actionRedeemInvitation, actionResendInvitation, actionCheckSpam, actionContactAdministrator},
+	fault.InvitationEmailMismatch: {actionCorrectEmail, actionContactAdministrator},
+	fault.InvitationPending:       {actionResendInvitation, actionDeleteInvitation},
+
 	fault.EmailAlreadyRegistered: {actionLogIn, actionResetPassword},
+}
+
+// remediesAt are the exceptions: an administrator has no spam folder to look in for somebody else.
+var remediesAt = map[string]map[fault.Code][]string{
+	"/v1/admin/portals/:portal/invitations/:id/resend": {fault.ResendTooSoon: {actionWait}},
 }
 
 // actionAnother stands for asking for another secret of the kind that the operation is about.
 const actionAnother = "another"
 
-// anotherOf is what actionAnother means below each path.
-var anotherOf = map[string]string{
-	"/v1/portals/:portal/confirmations":   actionResendConfirmation,
-	"/v1/portals/:portal/password-resets": actionResetPassword,
+// anotherOf is what actionAnother means below each path, whatever is wrong with the secret, unless its code stands
+// there: an invitation that is over cannot be mailed again.
+var anotherOf = map[string]map[fault.Code]string{
+	"/v1/portals/:portal/confirmations":   {"": actionResendConfirmation},
+	"/v1/portals/:portal/password-resets": {"": actionResetPassword},
+	"/v1/portals/:portal/invitations": {
+		"": actionResendInvitation, fault.TokenUsed: actionResetPassword, fault.TokenExpired: actionContactAdministrator,
+	},
 }
 
 // callPaths are the operations of a portal behind the actions that have one; all are POST. Those in takesAddress want
@@ -92,13 +111,24 @@ var (
 		actionResendConfirmation: "/confirmations",
 		actionResetPassword:      "/password-resets",
 		actionSetPassword:        "/password-resets",
+		actionRedeemInvitation:   "/invitations/redeem",
+		actionResendInvitation:   "/invitations/resend",
 	}
-	takesAddress = []string{actionResendConfirmation, actionResetPassword, actionSetPassword}
+	takesAddress = []string{actionResendConfirmation, actionResetPassword, actionSetPassword, actionResendInvitation}
 )
+
+// invitationCalls are what an administrator does about the invitation that a problem names by its invitation_id.
+var invitationCalls = map[string]struct{ method, path string }{
+	actionResendInvitation: {http.MethodPost, "/resend"},
+	actionDeleteInvitation: {http.MethodDelete, ""},
+}
 
 // remedies are what the caller of this request can do about a fault.
 func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Error) []remedy {
-	actions := remediesOf[f.Code]
+	actions, ok := remediesAt[c.Path()][f.Code]
+	if !ok {
+		actions = remediesOf[f.Code]
+	}
 	for _, field := range f.Fields {
 		if field.Pointer == "/email" {
 			actions = []string{actionCorrectEmail}
@@ -111,27 +141,43 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 	list := make([]remedy, 0, len(actions))
 	for _, action := range actions {
 		if action == actionAnother {
-			if action = another(c); action == "" {
+			if action = another(c, f.Code); action == "" {
 				continue
 			}
 		}
 		r := remedy{Action: action, Detail: locale.Text(language, "remedy."+action, data)}
-		if path, ok := callPaths[action]; ok && portalOf(c) != nil {
-			r.Method, r.Href = http.MethodPost, "/v1/portals/"+portalOf(c).Slug+path
-			if slices.Contains(takesAddress, action) {
-				r.Body = addressee(c, f.Code)
-			}
+		if portalOf(c) != nil {
+			r.call(c, portalOf(c), f)
 		}
 		list = append(list, r)
 	}
 	return list
 }
 
-// another is the action that asks for another secret of the kind that the operation is about.
-func another(c echo.Context) string {
-	for path, action := range anotherOf {
+// call adds the call to make, where there is one.
+func (r *remedy) call(c echo.Context, p *portal.Portal, f *fault.Error) {
+	if f.Code == fault.InvitationPending {
+		if id, named := f.Members["invitation_id"]; named {
+			call := invitationCalls[r.Action]
+			r.Method, r.Href = call.method, fmt.Sprintf("/v1/admin/portals/%s/invitations/%s%s", p.Slug, id, call.path)
+		}
+		return
+	}
+	path, ok := callPaths[r.Action]
+	if !ok {
+		return
+	}
+	r.Method, r.Href = http.MethodPost, "/v1/portals/"+p.Slug+path
+	if slices.Contains(takesAddress, r.Action) {
+		r.Body = addressee(c, f.Code)
+	}
+}
+
+// another is the action that asks for another secret of the kind that the operation is about, or what helps instead.
+func another(c echo.Context, code fault.Code) string {
+	for path, actions := range anotherOf {
 		if strings.HasPrefix(c.Path(), path) {
-			return action
+			return cmp.Or(actions[code], actions[""])
 		}
 	}
 	return ""

@@ -2,9 +2,12 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 // access says who may call an operation, and so what is looked at before its handler is.
@@ -17,6 +20,7 @@ const (
 	operator                    // of every portal
 	administrator               // of any portal
 	manager                     // of the portal in the path, enabled or not
+	exporter                    // of that portal's invitations
 )
 
 // How many requests a network has a minute for an operation (contract, issue "Holding the door").
@@ -60,6 +64,9 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/v1/portals/:portal/password-resets", visitor, s.issueReset, fewAMinute},
 		{http.MethodPost, "/v1/portals/:portal/password-resets/verify", visitor, s.verifyReset, manyAMinute},
 		{http.MethodPost, "/v1/portals/:portal/password-resets/redeem", visitor, s.redeemReset, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/invitations/resend", visitor, s.resendInvitation, fewAMinute},
+		{http.MethodPost, "/v1/portals/:portal/invitations/verify", visitor, s.verifyInvitation, manyAMinute},
+		{http.MethodPost, "/v1/portals/:portal/invitations/redeem", visitor, s.redeemInvitation, manyAMinute},
 		{http.MethodGet, "/v1/portals/:portal/deliveries/:id", visitor, s.showDelivery, 0},
 		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe, 0},
 		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe, 0},
@@ -79,6 +86,13 @@ func (s *Server) routes() []route {
 		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id", manager, s.deleteAccount, 0},
 		{http.MethodPost, "/v1/admin/portals/:portal/accounts/:id/unlock", manager, s.unlockAccount, 0},
 		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id/sessions", manager, s.endAccountSessions, 0},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations", manager, s.createInvitation, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations", manager, s.listInvitations, 0},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations/import", manager, s.importInvitations, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations/export", exporter, s.exportInvitations, 0},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations/:id", manager, s.getInvitation, 0},
+		{http.MethodDelete, "/v1/admin/portals/:portal/invitations/:id", manager, s.deleteInvitation, 0},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations/:id/resend", manager, s.renewInvitation, 0},
 
 		{http.MethodPost, "/v1/admin/api-keys", administrator, s.createAPIKey, 0},
 		{http.MethodGet, "/v1/admin/api-keys", administrator, s.listAPIKeys, 0},
@@ -106,12 +120,41 @@ func (s *Server) router() *echo.Echo {
 	}
 	for path, allowed := range methods {
 		e.OPTIONS(path, s.preflight(allowed))
+		for wider, more := range methods {
+			if covers(wider, path) {
+				more = slices.DeleteFunc(slices.Clone(more), func(m string) bool { return slices.Contains(allowed, m) })
+				e.Match(more, path, notAllowed(allowed))
+			}
+		}
 	}
 	if s.inbox != nil {
 		e.GET("/dev/inbox", s.showInbox)
 	}
 	e.GET("/docs/*", s.docs) // the page's own scripts and styles
 	return e
+}
+
+// covers reports whether another path, with a parameter where this one is spelled out, takes it in: its methods are not
+// this one's, and Echo would take them for its.
+func covers(wider, path string) bool {
+	want, got := strings.Split(wider, "/"), strings.Split(path, "/")
+	if wider == path || len(want) != len(got) {
+		return false
+	}
+	for i := range want {
+		if want[i] != got[i] && !strings.HasPrefix(want[i], ":") {
+			return false
+		}
+	}
+	return true
+}
+
+// notAllowed answers the methods that a path does not have.
+func notAllowed(allowed []string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderAllow, strings.Join(append([]string{http.MethodOptions}, allowed...), ", "))
+		return fault.New(fault.MethodNotAllowed)
+	}
 }
 
 // admit puts the checks of an access before a handler.
@@ -122,11 +165,13 @@ func (s *Server) admit(a access, next echo.HandlerFunc) echo.HandlerFunc {
 	case person:
 		return s.inPortal(s.asPerson(next))
 	case operator:
-		return s.asOperator(next)
+		return s.authorized(principal.operates, next)
 	case administrator:
-		return s.asAdministrator(next)
+		return s.authorized(principal.administers, next)
 	case manager:
-		return s.asManager(next)
+		return s.authorized(principal.administers, s.atOwnPortal(next))
+	case exporter:
+		return s.authorized(principal.exports, s.atOwnPortal(next))
 	default:
 		return next
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -23,7 +24,7 @@ const (
 
 // sweeps are the tasks that delete what is over; each runs on one instance at a time.
 func (s *Server) sweeps(now func() time.Time, accounts *account.Repository, sessions *session.Repository,
-	lockouts *lockout.Repository, secrets *onetime.Service) []delivery.Task {
+	lockouts *lockout.Repository, secrets *onetime.Service, invitations *invitation.Repository) []delivery.Task {
 	old := func(sweep func(context.Context, time.Time, int) (int, error)) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) { return sweep(ctx, now().Add(-keptAfter), sweepBatch) }
 	}
@@ -36,6 +37,7 @@ func (s *Server) sweeps(now func() time.Time, accounts *account.Repository, sess
 		task("claims", old(accounts.SweepClaims)),
 		task("sessions", old(sessions.Sweep)),
 		task("lockouts", old(lockouts.Sweep)),
+		task("invitations", old(invitations.Sweep)),
 		task("deliveries", old(func(ctx context.Context, before time.Time, batch int) (int, error) {
 			return s.messages.Sweep(ctx, before, batch)
 		})),

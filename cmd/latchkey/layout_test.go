@@ -24,11 +24,11 @@ var tiers = map[string]int{
 	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4,
 	"session": 5, "onetime": 5, "delivery": 5, // of accounts
 	"secretmail":    6, // a secret and the message that carries it
-	"passwordreset": 7,
-	"login":         8, // mails who has no password yet
-	"registration":  9,
-	"api":           10,
-	"cmd":           11,
+	"passwordreset": 7, "invitation": 7,
+	"login":        8, // mails who has no password yet
+	"registration": 9,
+	"api":          10,
+	"cmd":          11,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}

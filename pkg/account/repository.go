@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -35,9 +33,6 @@ func Packed(d database.Dialect) string {
 	}
 	return "json_array(" + Columns + ")"
 }
-
-// Row is what Scan reads from: a *sql.Row, or *sql.Rows.
-type Row interface{ Scan(...any) error }
 
 // packedRow is a row that came as a JSON array.
 type packedRow []json.RawMessage
@@ -66,7 +61,7 @@ func ScanPacked(packed []byte) (*Account, error) {
 
 // Scan reads an account from Columns, and whatever was selected behind them into more. In an outer join that found
 // none it reads more all the same. Errors: database.ErrNotFound.
-func Scan(row Row, more ...any) (*Account, error) {
+func Scan(row database.Row, more ...any) (*Account, error) {
 	var (
 		a                               Account
 		id, stamp                       uuid.NullUUID
@@ -126,11 +121,8 @@ func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid
 // forUpdate reads an account and, on Postgres, locks its row until the transaction of ctx ends; SQLite's transaction
 // is alone anyway.
 func (r *Repository) forUpdate(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
-	query := `SELECT ` + Columns + ` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`
-	if r.db.Dialect() == database.Postgres {
-		query += " FOR UPDATE OF a"
-	}
-	return Scan(r.db.From(ctx).Raw(query, portalID, id).Row())
+	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`+
+		r.db.Dialect().Lock("FOR UPDATE OF a"), portalID, id).Row())
 }
 
 // Page lists the accounts in which q is found (email, names, phone), newest first, from before the id.
@@ -138,26 +130,14 @@ func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, bef
 	query, args := `SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
 	if q != "" {
 		query += ` AND a.search LIKE ? ESCAPE '!'`
-		args = append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(searchable(q))+"%")
+		args = append(args, SearchPattern(q))
 	}
 	if before != uuid.Nil {
 		query += ` AND a.id < ?`
 		args = append(args, before)
 	}
-	rows, err := r.db.From(ctx).Raw(query+` ORDER BY a.id DESC LIMIT ?`, append(args, limit)...).Rows()
-	if err != nil {
-		return nil, database.Err(err)
-	}
-	defer func() { _ = rows.Close() }()
-	accounts := make([]*Account, 0, limit)
-	for rows.Next() {
-		a, err := Scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		accounts = append(accounts, a)
-	}
-	return accounts, database.Err(rows.Err())
+	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY a.id DESC LIMIT ?`, append(args, limit)...),
+		func(row database.Row) (*Account, error) { return Scan(row) })
 }
 
 // row is an account as the table has it; times are Unix milliseconds.
@@ -229,9 +209,28 @@ func (r *Repository) Rehash(ctx context.Context, portalID, id uuid.UUID, was, ha
 // checked under. Errors: database.ErrNotFound when it is not.
 func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *Account, hash string, now time.Time) (uuid.UUID, error) {
 	stamp := uuid.New()
-	return stamp, changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
+	return stamp, database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
 		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
 		hash, stamp, now.UnixMilli(), portalID, was.ID, was.SecurityStamp))
+}
+
+// hold ends the invitations of an address that an account has, no mere claim, and ties them to it, so that they go where
+// it goes. The table is pkg/invitation's; that an account comes before an invitation is seen to here, where accounts are
+// written, so that no door forgets it. Invitations are locked before accounts.
+func (r *Repository) hold(ctx context.Context, portalID uuid.UUID, address email.Address, id uuid.UUID, now time.Time) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET open = FALSE, account_id = ?,
+			expires_at = CASE WHEN expires_at > ? THEN ? ELSE expires_at END
+		WHERE portal_id = ? AND accepted_at IS NULL AND deleted_at IS NULL
+			AND `+InOrder(r.db.Dialect(), "o.email_canonical = ?"),
+		id, now.UnixMilli(), now.UnixMilli(), portalID, portalID, address.Canonical()).Error)
+}
+
+// InOrder is the condition on a statement that writes invitations that it is about those for which another one, on
+// the alias o, holds; and that they are locked from the first to the last, or two such statements could wait for each
+// other. Its parameters are the portal's id and those of the other one.
+func InOrder(d database.Dialect, condition string) string {
+	return "id IN (SELECT o.id FROM invitations o WHERE o.portal_id = ? AND " + condition + " ORDER BY o.number" +
+		d.Lock("FOR UPDATE") + ")"
 }
 
 // ReplaceClaim puts a new account in the place of the claim that has its address, whose sessions end with it, and reports
@@ -239,6 +238,11 @@ func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *A
 // Errors: *database.ConflictError on phone.
 func (r *Repository) ReplaceClaim(ctx context.Context, portalID uuid.UUID, a *Account) (bool, error) {
 	disabledToo := a.Claimed == nil
+	if a.Claimed == nil {
+		if err := r.hold(ctx, portalID, a.Email, a.ID, a.CreatedAt); err != nil {
+			return false, err
+		}
+	}
 	err := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE portal_id = ? AND email_canonical = ? AND claimed_at IS NOT NULL
 		AND (disabled_at IS NULL OR ?)`, portalID, a.Email.Canonical(), disabledToo).Error
 	if err != nil {
@@ -254,6 +258,12 @@ func (r *Repository) ReplaceClaim(ctx context.Context, portalID uuid.UUID, a *Ac
 	return done.RowsAffected == 1, database.Err(done.Error)
 }
 
+// DropClaims removes the claims on addresses that are invited.
+func (r *Repository) DropClaims(ctx context.Context, portalID uuid.UUID, canonical []string) error {
+	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
+		WHERE portal_id = ? AND email_canonical IN ? AND claimed_at IS NOT NULL`, portalID, canonical).Error)
+}
+
 // DropClaim removes a claim on an address that an account is given.
 func (r *Repository) DropClaim(ctx context.Context, portalID uuid.UUID, address email.Address, to uuid.UUID) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
@@ -263,32 +273,38 @@ func (r *Repository) DropClaim(ctx context.Context, portalID uuid.UUID, address 
 
 // Confirm notes that the mailbox was proved: the account is no claim any more. Errors: database.ErrNotFound when the
 // account is not what it was when the proof was sent.
-func (r *Repository) Confirm(ctx context.Context, portalID, id, stamp uuid.UUID, now time.Time) error {
-	return changed(r.db.From(ctx).Exec(`UPDATE accounts SET confirmed_at = COALESCE(confirmed_at, ?), claimed_at = NULL,
-		updated_at = ? WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
-		now.UnixMilli(), now.UnixMilli(), portalID, id, stamp))
+func (r *Repository) Confirm(ctx context.Context, portalID uuid.UUID, a *Account, stamp uuid.UUID, now time.Time) error {
+	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
+		return err
+	}
+	return database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET confirmed_at = COALESCE(confirmed_at, ?),
+		claimed_at = NULL, updated_at = ? WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
+		now.UnixMilli(), now.UnixMilli(), portalID, a.ID, stamp))
 }
 
 // ResetPassword sets the password of a person who proved the mailbox. The new stamp ends whatever was made before.
 // Errors: Confirm's.
-func (r *Repository) ResetPassword(ctx context.Context, portalID, id, stamp uuid.UUID, hash string, now time.Time) error {
-	return changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?,
+func (r *Repository) ResetPassword(ctx context.Context, portalID uuid.UUID, a *Account, stamp uuid.UUID, hash string, now time.Time) error {
+	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
+		return err
+	}
+	return database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?,
 		confirmed_at = COALESCE(confirmed_at, ?), claimed_at = NULL, updated_at = ?
 		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
-		hash, uuid.New(), now.UnixMilli(), now.UnixMilli(), portalID, id, stamp))
+		hash, uuid.New(), now.UnixMilli(), now.UnixMilli(), portalID, a.ID, stamp))
 }
 
-// changed wants a statement to have found its row. Errors: database.ErrNotFound.
-func changed(done *gorm.DB) error {
-	if done.Error == nil && done.RowsAffected == 0 {
-		return database.ErrNotFound
+// holdClaimed is hold for a claim that becomes an account.
+func (r *Repository) holdClaimed(ctx context.Context, portalID uuid.UUID, a *Account, now time.Time) error {
+	if a.Claimed == nil {
+		return nil
 	}
-	return database.Err(done.Error)
+	return r.hold(ctx, portalID, a.Email, a.ID, now)
 }
 
 // delete removes an account and, with it, its sessions. Errors: database.ErrNotFound.
 func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID) error {
-	return changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
+	return database.Changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
 }
 
 // SweepClaims deletes at most batch claims that were made, and mailed for the last time, before a time; and tells how
@@ -298,7 +314,7 @@ func (r *Repository) SweepClaims(ctx context.Context, before time.Time, batch in
 	gone := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE claimed_at IS NOT NULL AND disabled_at IS NULL
 		AND (portal_id, id) IN (SELECT a.portal_id, a.id FROM accounts a
 		WHERE a.claimed_at < ? AND a.disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
-			WHERE d.portal_id = a.portal_id AND d.account_id = a.id AND d.created_at >= ?) LIMIT ?)`,
+			WHERE d.portal_id = a.portal_id AND d.account_id = a.id AND d.created_at >= ?) LIMIT ?`+r.db.Dialect().Lock("FOR UPDATE OF a SKIP LOCKED")+`)`,
 		before.UnixMilli(), before.UnixMilli(), batch)
 	return int(gone.RowsAffected), database.Err(gone.Error)
 }

@@ -112,9 +112,13 @@ func (s *Service) ChangeOwn(ctx context.Context, p *portal.Portal, id uuid.UUID,
 }
 
 func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, what audit.Type, c Changes) (*Account, error) {
-	address, err := s.addressFor(ctx, p, id, c)
+	was, err := s.repo.ByID(ctx, p.ID, id)
 	if err != nil {
-		return nil, err
+		return nil, notFound(err)
+	}
+	address := was.Email
+	if c.Email != nil {
+		address = *c.Email // that a new password will stand beside
 	}
 	hash, err := s.hash(ctx, p, address, c.Password) // before the transaction: nothing holds a connection while hashing
 	if err != nil {
@@ -122,6 +126,9 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, wh
 	}
 	var changed *Account
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.hold(ctx, p, was, c); err != nil {
+			return err
+		}
 		a, err := s.repo.forUpdate(ctx, p.ID, id)
 		if err != nil {
 			return notFound(err)
@@ -141,23 +148,25 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, wh
 	return changed, err
 }
 
-// addressFor is the address that a new password must not be made of: the one it will stand beside.
-func (s *Service) addressFor(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (email.Address, error) {
-	if c.Password == nil || c.Email != nil {
-		return orZero(c.Email), nil
+// hold ends the invitations of the addresses that a change is about: the one that the account is given, and the one
+// that it leaves, which nobody is to come in by; and its own where it is no mere claim any more.
+func (s *Service) hold(ctx context.Context, p *portal.Portal, was *Account, c Changes) error {
+	var addresses []email.Address
+	if c.Email != nil && c.Email.Canonical() != was.Email.Canonical() {
+		addresses = append(addresses, *c.Email)
+		if was.Claimed == nil {
+			addresses = append(addresses, was.Email)
+		}
 	}
-	a, err := s.repo.ByID(ctx, p.ID, id)
-	if err != nil {
-		return email.Address{}, notFound(err)
+	if was.Claimed != nil && c.Confirmed != nil && *c.Confirmed {
+		addresses = append(addresses, was.Email)
 	}
-	return a.Email, nil
-}
-
-func orZero(address *email.Address) email.Address {
-	if address == nil {
-		return email.Address{}
+	for _, address := range addresses {
+		if err := s.repo.hold(ctx, p.ID, address, was.ID, s.clock()); err != nil {
+			return err
+		}
 	}
-	return *address
+	return nil
 }
 
 func (s *Service) hash(ctx context.Context, p *portal.Portal, address email.Address, secret *string) (string, error) {
@@ -220,18 +229,29 @@ func mark(since **time.Time, holds bool, now time.Time) {
 	}
 }
 
-// Delete removes a person's data completely; also does what belongs to it in the same transaction. Errors: not_found.
-func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID, also ...func(ctx context.Context) error) error {
+// Also is what belongs to the deletion of an account, in its transaction and in the order in which rows are locked.
+type Also struct {
+	Before func(ctx context.Context, a *Account) error
+	After  func(ctx context.Context) error
+}
+
+// Delete removes a person's data completely. Errors: not_found.
+func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID, also Also) error {
 	return s.db.InTx(ctx, func(ctx context.Context) error {
-		a, err := s.repo.forUpdate(ctx, p.ID, id)
+		a, err := s.repo.ByID(ctx, p.ID, id)
 		if err != nil {
 			return notFound(err)
+		}
+		if also.Before != nil {
+			if err := also.Before(ctx, a); err != nil {
+				return err
+			}
 		}
 		if err := s.repo.delete(ctx, p.ID, id); err != nil {
 			return notFound(err)
 		}
-		for _, do := range also {
-			if err := do(ctx); err != nil {
+		if also.After != nil {
+			if err := also.After(ctx); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/email"
 )
 
 // Kind says what a message is about.
@@ -24,10 +25,13 @@ const (
 	SetPassword       Kind = "set_password"
 	PasswordChanged   Kind = "password_changed"
 	AlreadyRegistered Kind = "already_registered"
+	Invited           Kind = "invitation"
 )
 
 // carriesSecret reports whether a message of the kind is worth nothing without a current secret.
-func (k Kind) carriesSecret() bool { return k == Confirm || k == ResetPassword || k == SetPassword }
+func (k Kind) carriesSecret() bool {
+	return k == Confirm || k == ResetPassword || k == SetPassword || k == Invited
+}
 
 // Status says how far a message has come.
 type Status string
@@ -57,9 +61,11 @@ const (
 type Message struct {
 	ID   uuid.UUID // a UUIDv7, the caller's
 	Kind Kind
-	// Account is whom it goes to: to the address that the account has when it is sent. Nil is nobody: the same row and
-	// a job that sends nothing.
+	// Account is whom it goes to: to the address that the account has when it is sent. Without an account and an
+	// invitation it goes to nobody: the same row and a job that sends nothing.
 	Account *account.Account
+	// Invitation is what else it may go to, with the code of that counter; Purpose, Subject and Generation stand back.
+	Invitation *Invitation
 	// Typed is the address as the request named it; only its mask is kept. "" where the request named none.
 	Typed string
 	// Purpose, Subject and Generation name the secret that the message carries, if it does.
@@ -68,6 +74,19 @@ type Message struct {
 	Generation int64
 	Locale     string
 	Network    string // where the request came from, for the message to say; "" for nowhere
+}
+
+// Invitation names an invitation, and which of its codes.
+type Invitation struct {
+	ID      uuid.UUID
+	Counter int64
+}
+
+// Invitee is whom an invitation goes to, and what it says.
+type Invitee struct {
+	Address email.Address
+	Inviter string // a person's name, for the message to say; "" for none
+	Secret  Secret
 }
 
 // Receipt is what whoever asked for a message may follow.

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -32,7 +30,7 @@ type letter struct {
 }
 
 // compose writes a letter in the person's language. The secret is empty for kinds that carry none.
-func compose(p *portal.Portal, a *account.Account, d *delivery, secret Secret, now time.Time) *letter {
+func compose(p *portal.Portal, to addressee, d *delivery, secret Secret, now time.Time) *letter {
 	language, ok := locale.Parse(d.locale)
 	if !ok {
 		language = locale.Default
@@ -40,31 +38,36 @@ func compose(p *portal.Portal, a *account.Account, d *delivery, secret Secret, n
 	say := func(key string, data locale.Data) string { return locale.Text(language, "mail."+key, data) }
 	kind := string(d.kind)
 	named := locale.Data{"portal": oneLine(p.SenderName())}
+	enter := "code"
+	if d.kind == Invited {
+		enter = kind + ".code"
+	}
 
 	l := &letter{
 		Language: language, Portal: oneLine(p.SenderName()), Subject: say(kind+".subject", named),
 		Hello: say("hello", nil), HelloHTML: say("hello", nil), Intro: say(kind+".intro", named),
 		Link: link(p, d.kind, secret.Token), CopyLink: say("copy_link", nil), Code: secret.Code,
-		EnterCode: say("code", nil),
+		EnterCode: say(enter, nil),
 	}
-	if a.GivenName != nil && a.Claimed == nil { // a stranger's choice until the mailbox is proved
-		name := oneLine(*a.GivenName)
-		if plainName(name) {
-			l.Hello = say("hello", locale.Data{"name": name})
-		}
-		if name != "" {
-			l.HelloHTML = say("hello", locale.Data{"name": unlinked(name)})
-		}
+	name := oneLine(to.givenName)
+	if plainName(name) {
+		l.Hello = say("hello", locale.Data{"name": name})
+	}
+	if name != "" {
+		l.HelloHTML = say("hello", locale.Data{"name": unlinked(name)})
+	}
+	if inviter := oneLine(to.inviter); plainName(inviter) {
+		l.Intro = say(kind+".intro_by", locale.Data{"portal": l.Portal, "inviter": inviter})
 	}
 	if l.Link != "" {
-		l.Button, l.EnterCode = say(kind+".button", nil), say("code_too", nil)
+		l.Button, l.EnterCode = say(kind+".button", nil), say(enter+"_too", nil)
 	}
 	if d.kind.carriesSecret() {
 		l.Notes = append(l.Notes,
 			say("valid", locale.Data{"duration": locale.Validity(language, secret.ExpiresAt.Sub(now))})+" "+say("newest", nil),
 			say("secrecy", nil))
 	}
-	if d.kind == AlreadyRegistered {
+	if d.kind == AlreadyRegistered || d.kind == Invited {
 		l.Notes = append(l.Notes, say(kind+".how", nil))
 	}
 	if d.origin != "" {
@@ -90,11 +93,13 @@ func link(p *portal.Portal, kind Kind, token string) string {
 		page = p.Links.Reset
 	case AlreadyRegistered:
 		page = p.Links.Login
+	case Invited:
+		page = p.Links.Invitation
 	}
 	if page == nil {
 		return ""
 	}
-	return strings.ReplaceAll(*page, "{token}", url.QueryEscape(token))
+	return portal.Link(*page, token)
 }
 
 func supportOf(p *portal.Portal) string {

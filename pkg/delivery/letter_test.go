@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -17,8 +16,9 @@ func letterPortal() *portal.Portal {
 	p := &portal.Portal{Settings: portal.Defaults()}
 	confirm, reset := "https://acme.example/c?x=1&t={token}", "https://acme.example/r/{token}"
 	login, support := "https://acme.example/login", "https://acme.example/help"
+	invitation := "https://acme.example/invite?code={token}"
 	p.Name = "Acme & Söhne"
-	p.Links = portal.Links{Confirm: &confirm, Reset: &reset, Login: &login}
+	p.Links = portal.Links{Confirm: &confirm, Reset: &reset, Login: &login, Invitation: &invitation}
 	p.Support.URL = &support
 	return p
 }
@@ -33,6 +33,7 @@ func TestLettersInEveryLanguage(t *testing.T) {
 	links := map[Kind]string{
 		Confirm: "https://acme.example/c?x=1&t=a%2Bb%2Fc", ResetPassword: "https://acme.example/r/a%2Bb%2Fc",
 		SetPassword: "https://acme.example/r/a%2Bb%2Fc", PasswordChanged: "", AlreadyRegistered: "https://acme.example/login",
+		Invited: "https://acme.example/invite?code=a%2Bb%2Fc",
 	}
 	for _, language := range locale.Languages() {
 		seen := map[string]Kind{}
@@ -42,7 +43,7 @@ func TestLettersInEveryLanguage(t *testing.T) {
 			if kind.carriesSecret() {
 				given = secret
 			}
-			l := compose(letterPortal(), &account.Account{GivenName: &name}, d, given, now)
+			l := compose(letterPortal(), addressee{givenName: name}, d, given, now)
 			page, err := l.html()
 			require.NoError(t, err)
 			text := l.text()
@@ -71,12 +72,29 @@ func TestLettersInEveryLanguage(t *testing.T) {
 	}
 }
 
+func TestAnInvitationNamesItsInviter(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &delivery{kind: Invited, locale: "en", createdAt: now}
+	secret := Secret{Token: "00001-00ABC-DEFGH-JKMNP", Code: "00001-00ABC-DEFGH-JKMNP", ExpiresAt: now.Add(7 * 24 * time.Hour)}
+	for inviter, named := range map[string]bool{"Grace Hopper": true, "": false, "https://evil.example": false} {
+		l := compose(letterPortal(), addressee{inviter: inviter}, d, secret, now)
+		page, err := l.html()
+		require.NoError(t, err)
+		for _, part := range []string{l.text(), page} {
+			require.Equal(t, named, strings.Contains(part, "Grace Hopper"))
+			require.Contains(t, part, secret.Code)
+			require.NotContains(t, part, "evil")
+		}
+	}
+}
+
 func TestALetterNeedsNothingOptional(t *testing.T) {
 	t.Parallel()
 	p := &portal.Portal{Settings: portal.Defaults()}
 	p.Name = "Acme"
 	d := &delivery{kind: AlreadyRegistered, locale: "tlh", createdAt: time.Now()}
-	l := compose(p, new(account.Account), d, Secret{}, time.Now())
+	l := compose(p, addressee{}, d, Secret{}, time.Now())
 	require.Equal(t, locale.English, l.Language)
 	text := l.text()
 	require.True(t, strings.HasPrefix(text, "Hello,\n\n"))
@@ -107,7 +125,7 @@ func FuzzLetter(f *testing.F) {
 		p := letterPortal()
 		p.Name = portalName
 		d := &delivery{kind: Confirm, locale: "en", createdAt: now}
-		l := compose(p, &account.Account{GivenName: &person}, d, Secret{Token: "t", Code: "123456", ExpiresAt: now.Add(time.Hour)}, now)
+		l := compose(p, addressee{givenName: person}, d, Secret{Token: "t", Code: "123456", ExpiresAt: now.Add(time.Hour)}, now)
 		page, err := l.html()
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(page, "<a "), page)

@@ -70,10 +70,17 @@ type Failure struct {
 func (f *Failure) Error() string { return "mail not sent: " + f.Answer }
 
 // logSender notes that there was a mail, where none is configured.
-type logSender struct{ log *slog.Logger }
+type logSender struct {
+	log     *slog.Logger
+	inboxed bool // whether a developer finds it elsewhere
+}
 
 func (l logSender) Send(ctx context.Context, m *Mail) (string, error) {
-	l.log.InfoContext(ctx, "mail is not configured: a message was not sent", slog.String("kind", string(m.Kind)),
+	text := "mail is not configured: a message was not sent"
+	if l.inboxed {
+		text = "mail is not configured: a message is in the developer's inbox"
+	}
+	l.log.InfoContext(ctx, text, slog.String("kind", string(m.Kind)),
 		slog.String("portal", m.Portal), slog.String("delivery", m.ID.String()))
 	return "noted in the log", nil
 }

@@ -75,9 +75,17 @@ func (q *queue) config() *river.Config {
 	}
 }
 
-// insert adds a message's job in a transaction.
-func (q *queue) insert(ctx context.Context, tx *sql.Tx, args jobArgs) error {
-	_, err := q.inserter.InsertTx(ctx, tx, args, nil)
+// insert adds the jobs of messages in a transaction.
+func (q *queue) insert(ctx context.Context, tx *sql.Tx, jobs []jobArgs) error {
+	if len(jobs) == 1 {
+		_, err := q.inserter.InsertTx(ctx, tx, jobs[0], nil)
+		return database.Err(err)
+	}
+	many := make([]river.InsertManyParams, len(jobs))
+	for i, args := range jobs {
+		many[i].Args = args
+	}
+	_, err := q.inserter.InsertManyFastTx(ctx, tx, many)
 	return database.Err(err)
 }
 

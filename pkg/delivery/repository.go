@@ -21,6 +21,7 @@ type delivery struct {
 	channel        string
 	masked         string
 	accountID      uuid.NullUUID
+	invitationID   uuid.NullUUID
 	purpose        string
 	subject        []byte
 	generation     int64
@@ -38,24 +39,45 @@ type delivery struct {
 // onItsWay reports whether there is still something to do.
 func (d *delivery) onItsWay() bool { return d.status == Queued || d.status == Delayed }
 
-func (r repository) insert(ctx context.Context, d *delivery) error {
+// toNobody reports whether nobody was to get it in the first place, or whoever was is gone.
+func (d *delivery) toNobody() bool { return !d.accountID.Valid && !d.invitationID.Valid }
+
+func (r repository) insert(ctx context.Context, queued []*delivery) error {
+	var values database.Values
+	for _, d := range queued {
+		values.Row(d.portalID, d.id, d.kind, d.channel, d.masked, d.accountID, d.invitationID, d.purpose, d.subject,
+			d.generation, d.locale, d.network, d.status, 0, "", d.createdAt.UnixMilli())
+	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
-		purpose, subject, generation, locale, network, status, attempts, provider_answer, created_at)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0,'',?)`,
-		d.portalID, d.id, d.kind, d.channel, d.masked, d.accountID, d.purpose, d.subject, d.generation, d.locale,
-		d.network, d.status, d.createdAt.UnixMilli()).Error)
+		invitation_id, purpose, subject, generation, locale, network, status, attempts, provider_answer, created_at)
+		VALUES `+values.SQL(), values.Args...).Error)
+}
+
+const columns = `id, kind, channel, masked, account_id, invitation_id, purpose, subject, generation, locale, network,
+	status, provider_answer, created_at`
+
+func (d *delivery) scan(row database.Row) error {
+	var created int64
+	err := row.Scan(&d.id, &d.kind, &d.channel, &d.masked, &d.accountID, &d.invitationID, &d.purpose, &d.subject,
+		&d.generation, &d.locale, &d.network, &d.status, &d.providerAnswer, &created)
+	d.createdAt = time.UnixMilli(created).UTC()
+	return database.Err(err)
 }
 
 // get reads a message. Errors: database.ErrNotFound.
 func (r repository) get(ctx context.Context, portalID, id uuid.UUID) (*delivery, error) {
-	d := &delivery{portalID: portalID, id: id}
-	var created int64
-	err := r.db.From(ctx).Raw(`SELECT kind, channel, masked, account_id, purpose, subject, generation, locale, network,
-		status, provider_answer, created_at FROM deliveries WHERE portal_id = ? AND id = ?`, portalID, id).
-		Row().Scan(&d.kind, &d.channel, &d.masked, &d.accountID, &d.purpose, &d.subject, &d.generation, &d.locale,
-		&d.network, &d.status, &d.providerAnswer, &created)
-	d.createdAt = time.UnixMilli(created).UTC()
-	return d, database.Err(err)
+	d := &delivery{portalID: portalID}
+	return d, d.scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id = ?`,
+		portalID, id).Row())
+}
+
+// list reads messages, in no order.
+func (r repository) list(ctx context.Context, portalID uuid.UUID, ids []uuid.UUID) ([]*delivery, error) {
+	return database.Collect(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id IN ?`,
+		portalID, ids), func(row database.Row) (*delivery, error) {
+		d := &delivery{portalID: portalID}
+		return d, d.scan(row)
+	})
 }
 
 // begin counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
@@ -107,10 +129,12 @@ func (r repository) note(ctx context.Context, d *delivery, status Status, answer
 		status, answer, database.Millis(sent), database.Millis(next), d.portalID, d.id).Error)
 }
 
-// forget leaves the rows, so that receipts are answered as if there had never been an account.
-func (r repository) forget(ctx context.Context, portalID, accountID uuid.UUID) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries SET account_id = NULL, network = '', provider_answer = ''
-		WHERE portal_id = ? AND account_id = ?`, portalID, accountID).Error)
+// forget leaves the rows, so that receipts are answered as if there had never been anybody. No account has the id of an
+// invitation.
+func (r repository) forget(ctx context.Context, portalID uuid.UUID, whose []uuid.UUID) error {
+	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries SET account_id = NULL, invitation_id = NULL, network = '',
+			provider_answer = ''
+		WHERE portal_id = ? AND (account_id IN ? OR invitation_id IN ?)`, portalID, whose, whose).Error)
 }
 
 // waiting tells since when the oldest untried message waits (nil for none), and how many refused ones are older than

@@ -153,7 +153,7 @@ func TestDeletedPeopleGetNothing(t *testing.T) {
 		gone, forgotten := f.reset(f.person("gone@example.com", "")), f.reset(f.person("forgotten@example.com", ""))
 		f.send(s, gone)
 		f.send(s, forgotten)
-		require.NoError(t, s.Forget(ctx, f.portal, forgotten.Account.ID))
+		require.NoError(t, s.Forget(ctx, f.portal, forgotten.Account.ID, nil))
 		require.NoError(t, db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ?", f.portal.ID).Error)
 		f.start(s)
 		f.becomes(gone.ID, delivery.Failed)

@@ -32,6 +32,8 @@ type Options struct {
 	// token_superseded, token_used, token_expired and account_disabled, which say why.
 	Secret func(ctx context.Context, portalID uuid.UUID, purpose string, subject []byte, generation int64) (
 		secret Secret, current bool, err error)
+	// Invitee is whom a message with the code of an invitation goes to. Errors: Secret's, and not_found.
+	Invitee func(ctx context.Context, portalID uuid.UUID, of Invitation) (Invitee, error)
 	// Sender sends; nil means that messages are only noted in the log.
 	Sender Sender
 	// Inbox gets a copy of all that was sent; nil keeps none.
@@ -93,12 +95,51 @@ func (s *Service) Configured() bool { return s.Sender != nil }
 
 // Send queues a message in the transaction of ctx, or in one of its own where there is none.
 func (s *Service) Send(ctx context.Context, p *portal.Portal, m Message) (Receipt, error) {
+	receipts, err := s.SendAll(ctx, p, []Message{m})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipts[0], nil
+}
+
+// SendAll queues messages, a few hundred at most, as Send does one; the receipts stand in their order.
+func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Message) ([]Receipt, error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
+	queued, jobs := make([]*delivery, len(messages)), make([]jobArgs, len(messages))
+	receipts := make([]Receipt, len(messages))
+	for i := range messages {
+		queued[i], jobs[i] = s.deliveryOf(p, &messages[i]), jobArgs{p.ID, messages[i].ID}
+		receipts[i] = s.receipt(p, queued[i])
+	}
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.repo.insert(ctx, queued); err != nil {
+			return err
+		}
+		tx, ok := database.SQLTx(s.DB.From(ctx))
+		if !ok {
+			return errors.New("delivery: no transaction to queue in")
+		}
+		return s.queue.insert(ctx, tx, jobs)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("queue a message: %w", err)
+	}
+	return receipts, nil
+}
+
+func (s *Service) deliveryOf(p *portal.Portal, m *Message) *delivery {
 	d := &delivery{
 		portalID: p.ID, id: m.ID, kind: m.Kind, channel: Email, purpose: m.Purpose, subject: m.Subject,
-		generation: m.Generation, locale: cmp.Or(m.Locale, p.DefaultLocale), network: m.Network, status: Queued, createdAt: s.clock(),
+		generation: m.Generation, locale: cmp.Or(m.Locale, p.DefaultLocale), network: m.Network, status: Queued,
+		createdAt: s.clock(),
 	}
-	if m.Account != nil {
+	switch {
+	case m.Account != nil:
 		d.accountID = uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+	case m.Invitation != nil:
+		d.invitationID, d.generation = uuid.NullUUID{UUID: m.Invitation.ID, Valid: true}, m.Invitation.Counter
 	}
 	if m.Typed != "" {
 		d.masked = email.Mask(m.Typed)
@@ -106,20 +147,7 @@ func (s *Service) Send(ctx context.Context, p *portal.Portal, m Message) (Receip
 	if d.subject == nil {
 		d.subject = []byte{}
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := s.repo.insert(ctx, d); err != nil {
-			return err
-		}
-		tx, ok := database.SQLTx(s.DB.From(ctx))
-		if !ok {
-			return errors.New("delivery: no transaction to queue in")
-		}
-		return s.queue.insert(ctx, tx, jobArgs{p.ID, m.ID})
-	})
-	if err != nil {
-		return Receipt{}, fmt.Errorf("queue a message: %w", err)
-	}
-	return s.receipt(p, d), nil
+	return d
 }
 
 // SendPasswordChanged tells the owner of an account that its password was changed, and from where.
@@ -164,6 +192,23 @@ func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id uuid.UUID) (
 	return r, nil
 }
 
+// Reports tell how far messages have really come, for administrators, at a private portal too. What was swept is
+// not among them.
+func (s *Service) Reports(ctx context.Context, p *portal.Portal, ids []uuid.UUID) (map[uuid.UUID]Receipt, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := s.repo.list(ctx, p.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	reports := make(map[uuid.UUID]Receipt, len(found))
+	for _, d := range found {
+		reports[d.id] = s.receipt(p, d)
+	}
+	return reports, nil
+}
+
 func (s *Service) receipt(p *portal.Portal, d *delivery) Receipt {
 	r := Receipt{ID: d.id, Channel: d.channel, Sender: s.senderAddress(p), Status: d.status, CreatedAt: d.createdAt}
 	if d.masked != "" {
@@ -172,9 +217,10 @@ func (s *Service) receipt(p *portal.Portal, d *delivery) Receipt {
 	return r
 }
 
-// Forget unties the messages of an account that is deleted from it: what is still queued is not sent.
-func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID uuid.UUID) error {
-	return s.repo.forget(ctx, p.ID, accountID)
+// Forget unties the messages of an account that is deleted, and of its invitations, from them: what is still queued is
+// not sent. uuid.Nil is no account.
+func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID uuid.UUID, invitations []uuid.UUID) error {
+	return s.repo.forget(ctx, p.ID, append(invitations, accountID))
 }
 
 // Sweep deletes at most batch messages, and as many recipients, that nothing has happened to since before, and tells

@@ -26,12 +26,15 @@ const (
 	noPortalAnswer   = "the portal was deleted before it was sent"
 	suppressedAnswer = "the recipient got too many messages within a day"
 	gaveUpAnswer     = "given up after 24 hours; the last answer: "
+
+	noInvitationAnswer = "the invitation was deleted before it was sent"
+	registeredAnswer   = "the recipient had an account before it was sent"
 )
 
 // deadAnswers say why a secret is not sent, by the fault that deriving it answered.
 var deadAnswers = map[fault.Code]string{
 	fault.TokenSuperseded: supersededAnswer, fault.TokenExpired: expiredAnswer, fault.TokenUsed: usedAnswer,
-	fault.AccountDisabled: disabledAnswer,
+	fault.AccountDisabled: disabledAnswer, fault.EmailAlreadyRegistered: registeredAnswer,
 }
 
 // work does what there is to do about a message, and says after what time to look again; 0 is never. An error says
@@ -45,19 +48,19 @@ func (s *Service) work(ctx context.Context, portalID, id uuid.UUID) (again time.
 		return 0, err
 	case !d.onItsWay():
 		return 0, nil
-	case !d.accountID.Valid:
+	case d.toNobody():
 		return 0, s.end(ctx, d, Sent, "")
 	case s.clock().Sub(d.createdAt) >= giveUpAfter:
 		return 0, s.end(ctx, d, Failed, cut(gaveUpAnswer+d.providerAnswer))
 	}
-	p, a, err := s.people(ctx, d)
-	if err != nil || a == nil {
+	p, err := s.Portals.ByID(ctx, d.portalID)
+	if fault.CodeOf(err) == fault.OrganizationNotFound {
+		return 0, s.end(ctx, d, Failed, noPortalAnswer)
+	}
+	if err != nil {
 		return 0, err
 	}
-	if err := s.trace(ctx, d, a); err != nil {
-		return 0, err
-	}
-	secret, dead, err := s.derive(ctx, d)
+	to, secret, dead, err := s.addressee(ctx, d)
 	switch {
 	case err != nil:
 		return 0, err
@@ -67,18 +70,56 @@ func (s *Service) work(ctx context.Context, portalID, id uuid.UUID) (again time.
 	if answer, ok := s.outage.worthTrying(s.ProbeEvery); !ok {
 		return s.delay(ctx, d, secret, answer)
 	}
-	admitted, err := s.repo.begin(ctx, d, s.Digests.Subject(uuid.Nil, a.Email.Canonical()), s.clock())
+	admitted, err := s.repo.begin(ctx, d, s.Digests.Subject(uuid.Nil, to.address.Canonical()), s.clock())
 	switch {
 	case err != nil:
 		return 0, err
 	case !admitted:
 		return 0, s.end(ctx, d, Suppressed, suppressedAnswer)
 	}
-	m, err := s.write(p, a, d, secret)
+	m, err := s.write(p, to, d, secret)
 	if err != nil {
 		return 0, err
 	}
 	return s.send(ctx, d, m, secret)
+}
+
+// addressee is whom a message goes to, and what it says of people.
+type addressee struct {
+	address   email.Address
+	givenName string // "" for none, and for one that a stranger chose
+	inviter   string
+}
+
+// addressee finds whom a message goes to and derives the secret that it carries, if it does; dead says why nothing is
+// to be sent any more.
+func (s *Service) addressee(ctx context.Context, d *delivery) (to addressee, secret Secret, dead string, err error) {
+	if d.invitationID.Valid {
+		invitee, err := s.Invitee(ctx, d.portalID, Invitation{d.invitationID.UUID, d.generation})
+		dead, err := s.dead(err, invitee.Secret, noInvitationAnswer)
+		d.origin, d.originAt = "", d.createdAt
+		return addressee{address: invitee.Address, inviter: invitee.Inviter}, invitee.Secret, dead, err
+	}
+	a, err := s.Accounts.ByID(ctx, d.portalID, d.accountID.UUID)
+	if errors.Is(err, database.ErrNotFound) {
+		return to, secret, noAccountAnswer, nil
+	}
+	if err != nil {
+		return to, secret, "", err
+	}
+	to.address = a.Email
+	if a.GivenName != nil && a.Claimed == nil { // a stranger's choice until the mailbox is proved
+		to.givenName = *a.GivenName
+	}
+	if err := s.trace(ctx, d, a); err != nil || !d.kind.carriesSecret() {
+		return to, secret, "", err
+	}
+	secret, current, err := s.Secret(ctx, d.portalID, d.purpose, d.subject, d.generation)
+	if err == nil && !current {
+		return to, secret, supersededAnswer, nil
+	}
+	dead, err = s.dead(err, secret, noAccountAnswer)
+	return to, secret, dead, err
 }
 
 // trace notes what a message says of its origin: when it was asked for, and from where. The confirmation of a claim tells
@@ -96,52 +137,33 @@ func (s *Service) trace(ctx context.Context, d *delivery, a *account.Account) er
 	return err
 }
 
-// derive makes the secret that the message carries, if it does, or says why that is dead.
-func (s *Service) derive(ctx context.Context, d *delivery) (secret Secret, dead string, err error) {
-	if !d.kind.carriesSecret() {
-		return Secret{}, "", nil
-	}
-	secret, current, err := s.Secret(ctx, d.portalID, d.purpose, d.subject, d.generation)
-	dead, known := deadAnswers[fault.CodeOf(err)]
+// dead says why a secret is not sent, by what deriving it answered; gone is the answer for one whose owner is.
+func (s *Service) dead(derived error, secret Secret, gone string) (why string, err error) {
+	code := fault.CodeOf(derived)
+	answer, known := deadAnswers[code]
 	switch {
+	case code == fault.NotFound:
+		return gone, nil
 	case known:
-		return Secret{}, dead, nil
-	case err != nil:
-		return Secret{}, "", err
-	case !current:
-		return Secret{}, supersededAnswer, nil
+		return answer, nil
+	case derived != nil:
+		return "", derived
 	case !s.clock().Before(secret.ExpiresAt):
-		return Secret{}, expiredAnswer, nil
+		return expiredAnswer, nil
 	}
-	return secret, "", nil
-}
-
-// people are the portal and whom the message goes to. A nil account is gone, and the message has come to its end.
-func (s *Service) people(ctx context.Context, d *delivery) (*portal.Portal, *account.Account, error) {
-	p, err := s.Portals.ByID(ctx, d.portalID)
-	if fault.CodeOf(err) == fault.OrganizationNotFound {
-		return nil, nil, s.end(ctx, d, Failed, noPortalAnswer)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	a, err := s.Accounts.ByID(ctx, d.portalID, d.accountID.UUID)
-	if errors.Is(err, database.ErrNotFound) {
-		return p, nil, s.end(ctx, d, Failed, noAccountAnswer)
-	}
-	return p, a, err
+	return "", nil
 }
 
 // write makes the mail. It goes to the stored address, whatever a request typed.
-func (s *Service) write(p *portal.Portal, a *account.Account, d *delivery, secret Secret) (*Mail, error) {
-	l := compose(p, a, d, secret, s.clock())
+func (s *Service) write(p *portal.Portal, to addressee, d *delivery, secret Secret) (*Mail, error) {
+	l := compose(p, to, d, secret, s.clock())
 	page, err := l.html()
 	if err != nil {
 		return nil, err
 	}
 	m := &Mail{
 		ID: d.id, Kind: d.kind, Portal: p.Slug, From: mail.Address{Name: l.Portal, Address: s.senderAddress(p)},
-		To: mailbox(a.Email), Subject: l.Subject, Text: l.text(), HTML: page, Date: s.Now(),
+		To: mailbox(to.address), Subject: l.Subject, Text: l.text(), HTML: page, Date: s.Now(),
 		Token: secret.Token, Code: secret.Code, Link: l.Link,
 	}
 	m.MessageID = d.id.String() + "@" + domainOf(m.From.Address)
@@ -157,7 +179,7 @@ func (s *Service) write(p *portal.Portal, a *account.Account, d *delivery, secre
 func (s *Service) send(ctx context.Context, d *delivery, m *Mail, secret Secret) (again time.Duration, err error) {
 	sender, begun := s.Sender, time.Now()
 	if sender == nil {
-		sender = logSender{s.Log}
+		sender = logSender{s.Log, s.Inbox != nil}
 	}
 	sending, cancel := context.WithTimeout(ctx, s.SendTimeout)
 	answer, err := sender.Send(sending, m)

@@ -50,12 +50,16 @@ const (
 	ResendTooSoon         Code = "resend_too_soon"
 	EmailAlreadyConfirmed Code = "email_already_confirmed"
 	RegistrationClosed    Code = "registration_closed"
+	PendingInvitation     Code = "pending_invitation"
+
+	InvitationEmailMismatch Code = "invitation_email_mismatch"
 )
 
 // Problems of administration.
 const (
 	EmailAlreadyRegistered Code = "email_already_registered"
 	PhoneAlreadyRegistered Code = "phone_already_registered"
+	InvitationPending      Code = "invitation_pending"
 )
 
 // All lists every code, for the catalogue, the explanation pages and openapi.yaml to be checked against.
@@ -68,8 +72,8 @@ func All() []Code {
 		ResourceNotGranted, PasswordRejected, SessionInvalid,
 		AccountLocked, PasswordResetRequired, RefreshTokenReused, CurrentPasswordIncorrect,
 		TokenInvalid, TokenUsed, TokenSuperseded, TokenExpired, CodeAttemptsExhausted, ResendTooSoon,
-		EmailAlreadyConfirmed, RegistrationClosed,
-		EmailAlreadyRegistered, PhoneAlreadyRegistered,
+		EmailAlreadyConfirmed, RegistrationClosed, PendingInvitation, InvitationEmailMismatch,
+		EmailAlreadyRegistered, PhoneAlreadyRegistered, InvitationPending,
 	}
 }
 

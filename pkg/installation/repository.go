@@ -32,7 +32,8 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 }
 
 func reset(ctx context.Context, db *database.DB) error {
-	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "recipients"} {
+	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations",
+		"recipients"} {
 		if err := db.From(ctx).Exec("DELETE FROM " + table).Error; err != nil {
 			return database.Err(err)
 		}

@@ -103,6 +103,23 @@ func identify(key []byte) (ID, error) {
 // Primary names the key that derives what is made now.
 func (r *Ring) Primary() ID { return r.primary }
 
+// IDs names every key of the ring, the primary first.
+func (r *Ring) IDs() []ID {
+	ids := []ID{r.primary}
+	for id := range r.keys {
+		if id != r.primary {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Has reports whether the ring holds the key named id.
+func (r *Ring) Has(id ID) bool {
+	_, ok := r.keys[id]
+	return ok
+}
+
 // subkey is HKDF-SHA-256 (RFC 5869) of the secret key for one purpose.
 func (r *Ring) subkey(id ID, purpose Purpose) ([]byte, error) {
 	name := subkeyName{id, purpose}

@@ -193,7 +193,7 @@ func TestLoginWhileDeleted(t *testing.T) {
 				for range wrong {
 					_, _ = w.logIn("wrong", "")
 				}
-				while(t, w.db, func(ctx context.Context) error { return w.accounts.Delete(ctx, w.p, w.a.ID) }, func() {
+				while(t, w.db, func(ctx context.Context) error { return w.accounts.Delete(ctx, w.p, w.a.ID, account.Also{}) }, func() {
 					_, err := w.logIn(right, "")
 					require.Equal(t, "incorrect_credentials", code(err))
 				})

@@ -2,10 +2,8 @@ package login
 
 import (
 	"context"
-	"errors"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
-	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -16,6 +14,7 @@ type Next string
 
 // What can come next.
 const (
+	NextRedeem       Next = "redeem_invitation"
 	NextConfirmEmail Next = "confirm_email"
 	NextSetPassword  Next = "set_password"
 	NextPassword     Next = "password"
@@ -40,12 +39,14 @@ func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Ad
 		}
 		return Found{Next: NextLoginCode}, nil
 	}
-	a, err := s.accounts.ByEmail(ctx, p.ID, address)
-	if errors.Is(err, database.ErrNotFound) {
-		return Found{}, account.NotFound(address)
-	}
-	if err != nil {
+	a, invited, err := s.holders.Holder(ctx, p.ID, address)
+	switch {
+	case err != nil:
 		return Found{}, err
+	case invited.Pending(s.now()) && (a == nil || a.Claimed != nil):
+		return Found{Next: NextRedeem}, nil
+	case a == nil:
+		return Found{}, account.NotFound(address)
 	}
 	found := Found{Next: NextOf(p, a)}
 	if found.Next == NextSetPassword && a.Disabled == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
@@ -21,6 +22,7 @@ type Service struct {
 	db        *database.DB
 	repo      *Repository
 	accounts  *account.Repository
+	holders   *invitation.Repository
 	lockouts  *lockout.Repository
 	sessions  *session.Service
 	resets    *passwordreset.Service
@@ -37,6 +39,7 @@ type Service struct {
 type Parts struct {
 	DB        *database.DB
 	Accounts  *account.Repository
+	Holders   *invitation.Repository
 	Lockouts  *lockout.Repository
 	Sessions  *session.Service
 	Resets    *passwordreset.Service
@@ -52,7 +55,8 @@ type Parts struct {
 // NewService logs people in with the passwords of accounts.
 func NewService(with Parts) *Service {
 	return &Service{
-		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, lockouts: with.Lockouts,
-		sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool, passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
+		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, holders: with.Holders,
+		lockouts: with.Lockouts, sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool,
+		passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
 	}
 }

@@ -17,6 +17,8 @@ const (
 	Confirmation Purpose = "confirmation"
 	Password     Purpose = "password"
 	LoginCode    Purpose = "login_code"
+	// Invitation has rows for how often one may be asked for again. What is mailed is the code of the invitation itself.
+	Invitation Purpose = "invitation"
 )
 
 // Kept is how long a row is kept after it expired and was last touched (contract §2): until then a bad secret can be

@@ -167,7 +167,7 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, given onetime.Gi
 // prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the
 // new stamp.
 func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string) error {
-	if err := s.Accounts.ResetPassword(ctx, p.ID, a.ID, stamp, hash, s.Now()); err != nil {
+	if err := s.Accounts.ResetPassword(ctx, p.ID, a, stamp, hash, s.Now()); err != nil {
 		return err
 	}
 	subject := s.Digests.Subject(p.ID, a.Email.Canonical())

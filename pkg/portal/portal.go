@@ -2,8 +2,10 @@
 package portal
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,6 +106,11 @@ type Links struct {
 	Reset      *string `json:"reset"`
 	Invitation *string `json:"invitation"`
 	Login      *string `json:"login"`
+}
+
+// Link is the address of a template with a token in its place.
+func Link(template, token string) string {
+	return strings.ReplaceAll(template, "{token}", url.QueryEscape(token))
 }
 
 // Sender is who the portal's mail comes from.

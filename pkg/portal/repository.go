@@ -150,8 +150,8 @@ func (r *Repository) delete(ctx context.Context, id uuid.UUID, now time.Time) er
 			return err
 		}
 		// Sessions go with their accounts.
-		for _, table := range []string{"portal_domains", "onetime_secrets", "accounts", "lockouts", "deliveries",
-			"api_keys", "audit_events"} {
+		for _, table := range []string{"portal_domains", "onetime_secrets", "invitations", "invitation_numbers",
+			"accounts", "lockouts", "deliveries", "api_keys", "audit_events"} {
 			if err := r.db.From(ctx).Exec("DELETE FROM "+table+" WHERE portal_id = ?", id).Error; err != nil {
 				return database.Err(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -25,11 +26,13 @@ type Service struct{ Parts }
 
 // Parts are what a Service works with.
 type Parts struct {
-	Accounts  *account.Repository
-	Passwords *account.Passwords
-	Mail      *secretmail.Service
-	Audit     *audit.Recorder
-	Now       func() time.Time
+	Accounts    *account.Repository
+	Holders     *invitation.Repository
+	Invitations *invitation.Service
+	Passwords   *account.Passwords
+	Mail        *secretmail.Service
+	Audit       *audit.Recorder
+	Now         func() time.Time
 }
 
 // NewService registers people with the parts.
@@ -56,9 +59,18 @@ const registerTries = 3
 // Register makes an account whose mailbox is still to be proved: a claim, which reserves nothing. Registering again
 // replaces its password and names; who owns the mailbox is told, and only a proof makes the account last.
 //
-// Errors: registration_closed, password_rejected (reasons), email_already_registered (open portals), resend_too_soon.
+// Errors: pending_invitation, email_already_registered (open portals); registration_closed, password_rejected (reasons),
+// resend_too_soon.
 func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Registered, error) {
-	if p.Registration != portal.RegistrationOpen {
+	closed := p.Registration != portal.RegistrationOpen
+	if closed && p.Private() {
+		return Registered{}, fault.New(fault.RegistrationClosed)
+	}
+	has, err := s.holder(ctx, p, n.Email) // who is known is told so, though registration is closed
+	if err != nil {
+		return Registered{}, err
+	}
+	if closed {
 		return Registered{}, fault.New(fault.RegistrationClosed)
 	}
 	hash, err := s.Passwords.Set(ctx, p, n.Email, n.Password) // whoever has the address: the same work for all
@@ -66,9 +78,12 @@ func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Regist
 		return Registered{}, err
 	}
 	for range registerTries {
-		registered, err := s.register(ctx, p, n, hash)
+		registered, err := s.register(ctx, p, n, hash, has)
 		if !errors.Is(err, errTaken) {
 			return registered, err
+		}
+		if has, err = s.holder(ctx, p, n.Email); err != nil {
+			return Registered{}, err
 		}
 	}
 	return Registered{}, fault.New(fault.Unavailable).After(time.Second)
@@ -77,35 +92,75 @@ func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Regist
 // errTaken means that an account that is no claim came between.
 var errTaken = errors.New("registration: the address was taken meanwhile")
 
-func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash string) (Registered, error) {
-	owner, err := s.Accounts.ByEmail(ctx, p.ID, n.Email)
-	if err != nil && !errors.Is(err, database.ErrNotFound) {
-		return Registered{}, err
+// holder is who has an address already.
+type holder struct {
+	account *account.Account    // nil for none
+	invited *invitation.Waiting // nil for none; a claim gives way to one
+}
+
+// holder finds who has an address.
+//
+// Errors, at open portals: pending_invitation, email_already_registered.
+func (s *Service) holder(ctx context.Context, p *portal.Portal, address email.Address) (holder, error) {
+	owner, invited, err := s.Holders.Holder(ctx, p.ID, address)
+	if err != nil {
+		return holder{}, err
 	}
-	mail := secretmail.Mail{
-		Address: n.Email, Purpose: onetime.Confirmation, TTL: p.ConfirmationTTL.Duration(), Event: audit.Registration,
+	if !invited.Pending(s.Now()) || owner != nil && owner.Claimed == nil {
+		invited = nil
 	}
+	switch {
+	case p.Private():
+	case invited != nil:
+		return holder{}, fault.New(fault.PendingInvitation)
+	case !replaceable(owner):
+		return holder{}, fault.New(fault.EmailAlreadyRegistered)
+	}
+	return holder{owner, invited}, nil
+}
+
+func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash string, has holder) (Registered, error) {
 	claim, err := s.claim(n, hash)
 	if err != nil {
 		return Registered{}, err
 	}
-	mail.Then = func(ctx context.Context) error { return s.replace(ctx, p, claim, owner) }
+	var mail secretmail.Mail
+	owner := has.account
 	switch {
+	case has.invited != nil:
+		mail = s.again(p, n.Email, has.invited)
 	case replaceable(owner):
 		mail.Account, mail.Kind = claim, delivery.Confirm
-	case !p.Private():
-		return Registered{}, fault.New(fault.EmailAlreadyRegistered)
 	case owner.Disabled != nil: // nobody is told
 	case owner.Confirmed == nil:
 		mail.Account, mail.Kind = owner, delivery.Confirm
 	default:
 		mail.Account, mail.Kind = owner, delivery.AlreadyRegistered
 	}
+	if has.invited == nil {
+		mail.Then = func(ctx context.Context, _ uuid.UUID) error { return s.replace(ctx, p, claim, owner) }
+	}
+	mail.Address, mail.Purpose, mail.Event = n.Email, onetime.Confirmation, audit.Registration
+	mail.TTL = p.ConfirmationTTL.Duration()
 	issued, err := s.Mail.Issue(ctx, p, mail)
 	if err != nil {
 		return Registered{}, err
 	}
 	return Registered{login.NextOf(p, claim), issued.Receipt}, nil
+}
+
+// again is the mail that brings an invited person the invitation instead of a confirmation, and as many statements:
+// no claim is made, and the one that there is goes.
+func (s *Service) again(p *portal.Portal, address email.Address, invited *invitation.Waiting) secretmail.Mail {
+	mail := s.Invitations.Again(p, address, invited)
+	sent := mail.Then
+	mail.Then = func(ctx context.Context, messageID uuid.UUID) error {
+		if err := sent(ctx, messageID); err != nil {
+			return err
+		}
+		return s.Accounts.DropClaims(ctx, p.ID, []string{address.Canonical()})
+	}
+	return mail
 }
 
 func (s *Service) claim(n New, hash string) (*account.Account, error) {
@@ -197,7 +252,7 @@ func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.G
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, given, audit.Confirmation, nil,
 		func(ctx context.Context, a *account.Account, found onetime.Found) error {
-			if err := s.Accounts.Confirm(ctx, p.ID, a.ID, found.SecurityStamp, now); err != nil {
+			if err := s.Accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
 				return err
 			}
 			a.Confirmed = &now

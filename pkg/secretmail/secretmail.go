@@ -4,6 +4,7 @@ package secretmail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -42,13 +43,19 @@ func NewService(db *database.DB, accounts *account.Repository, secrets *onetime.
 type Mail struct {
 	Address email.Address
 	Account *account.Account // nil for nobody: the same rows are written, and nothing is sent
-	Purpose onetime.Purpose
-	Variant string
-	Kind    delivery.Kind
-	TTL     time.Duration
-	Event   audit.Type
-	// Then does what belongs to the secret, after it and before the message: the order in which rows are locked.
-	Then func(ctx context.Context) error
+	// Invitation is what else the message may be of: it carries its code instead of the secret. Then may fill it.
+	Invitation *delivery.Invitation
+	Purpose    onetime.Purpose
+	Variant    string
+	Kind       delivery.Kind
+	TTL        time.Duration
+	Locale     string // "" for the account's, or else the portal's
+	Event      audit.Type
+	// ByAdministrator leaves the person's cool-down and caps alone.
+	ByAdministrator bool
+	// Then does what belongs to the secret, after it and before the message, whose id it is told: the order in which
+	// rows are locked.
+	Then func(ctx context.Context, messageID uuid.UUID) error
 }
 
 // Issued is what the person is told.
@@ -69,11 +76,12 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 	subject := s.digests.Subject(p.ID, m.Address.Canonical())
 	wanted := onetime.Wanted{
 		Purpose: m.Purpose, Subject: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
+		ByAdministrator: m.ByAdministrator,
 	}
-	locale, accountID := p.DefaultLocale, uuid.NullUUID{}
+	locale, accountID := m.Locale, uuid.NullUUID{}
 	if m.Account != nil {
 		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
-		locale, accountID = m.Account.Locale, uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+		locale, accountID = cmp.Or(locale, m.Account.Locale), uuid.NullUUID{UUID: m.Account.ID, Valid: true}
 	}
 	var issued Issued
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
@@ -82,13 +90,18 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 			return err
 		}
 		if m.Then != nil {
-			if err := m.Then(ctx); err != nil {
+			if err := m.Then(ctx, id); err != nil {
 				return err
 			}
 		}
+		network := audit.CallerOf(ctx).Network
+		if m.ByAdministrator {
+			network = "" // where he sat is nothing to keep with the person's mail
+		}
 		receipt, err := s.messages.Send(ctx, p, delivery.Message{
-			ID: id, Kind: m.Kind, Account: m.Account, Typed: m.Address.Typed(), Purpose: string(m.Purpose), Subject: subject,
-			Generation: secret.Generation, Locale: locale, Network: audit.CallerOf(ctx).Network,
+			ID: id, Kind: m.Kind, Account: m.Account, Invitation: m.Invitation, Typed: m.Address.Typed(),
+			Purpose: string(m.Purpose), Subject: subject, Generation: secret.Generation, Locale: locale,
+			Network: network,
 		})
 		issued = Issued{Receipt: receipt, ResendAfter: secret.ResendAfter, ExpiresIn: m.TTL}
 		if err != nil {

@@ -1,0 +1,65 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+)
+
+// The statements of invitations, with what they cause spelled out; BEGIN and COMMIT apart, and the job of a message,
+// which River inserts.
+func TestInvitationBudgets(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newHarness(t, db)
+		p := h.portal(t)
+		i, deleted := h.invite(t, p, object{}), h.invite(t, p, object{"email": "deleted@example.com"})
+		forged := object{"code": i.code[:22] + map[bool]string{true: "1", false: "0"}[i.code[22] == '0']}
+		code, named := object{"code": i.code}, object{"email": invitee}
+		invitations, register := p.admin+"/invitations", object{"email": invitee, "password": goodPassword}
+		h.clock.advance(nextAsk)
+		for _, tt := range []struct {
+			name         string
+			budget       int
+			method, path string
+			body         any
+			status       int
+		}{
+			{"invite: lock, expired ones, accounts, holders, number; invitation, claims, delivery, audit; read, delivery", 11,
+				http.MethodPost, invitations, object{"email": "bob@example.com"}, 201},
+			{"invite without a mail: the same but for deliveries", 9,
+				http.MethodPost, invitations, object{"email": "eve@example.com", "send": false}, 201},
+			{"invite again: lock, expired ones, accounts, holders, number; claims, audit; who is", 8,
+				http.MethodPost, invitations, named, 409},
+			{"verify a forged code", 0, http.MethodPost, p.front + "/invitations/verify", forged, 400},
+			{"verify", 1, http.MethodPost, p.front + "/invitations/verify", code, 200},
+			{"ask again: holder; secret, invitation, delivery, audit", 5, http.MethodPost, p.front + "/invitations/resend", named, 202},
+			{"ask again within the cool-down: holder; secret, why, audit", 4, http.MethodPost, p.front + "/invitations/resend", named, 429},
+			{"ask for nobody's: holder", 1, http.MethodPost, p.front + "/invitations/resend", object{"email": "nobody@example.com"}, 404},
+			{"register who is invited: holder", 1, http.MethodPost, p.front + "/registrations", register, 409},
+			{"redeem a forged code", 0, http.MethodPost, p.front + "/invitations/redeem", with(register, forged), 400},
+			{"redeem with another address: read; audit", 2, http.MethodPost, p.front + "/invitations/redeem",
+				i.acceptance(object{"email": "eve@example.com"}), 403},
+			{"redeem with a bad password: read; audit", 2, http.MethodPost, p.front + "/invitations/redeem",
+				i.acceptance(object{"password": "short"}), 422},
+			{"redeem: read; accepted, others, claim, account, session, audit", 7, http.MethodPost, p.front + "/invitations/redeem", i.acceptance(), 201},
+			{"redeem again: read; audit", 2, http.MethodPost, p.front + "/invitations/redeem", i.acceptance(), 410},
+			{"look at one: read, delivery", 2, http.MethodGet, i.admin, nil, 200},
+			{"resend: read; secret, invitation, claims, delivery, audit; read, delivery", 8, http.MethodPost, deleted.admin + "/resend", nil, 202},
+			{"delete: invitation, messages, audit", 3, http.MethodDelete, deleted.admin, nil, 204},
+			{"delete one that was accepted: invitation, why", 2, http.MethodDelete, i.admin, nil, 409},
+			{"list: read, deliveries", 2, http.MethodGet, invitations, nil, 200},
+		} {
+			h.patch(t, p.admin, object{}, asOperator).status(http.StatusOK) // the portal is in the cache
+			h.get(t, p.front).status(http.StatusOK)
+			ctx, counter := database.CountStatements(context.Background())
+			h.call(t, tt.method, tt.path, tt.body, asOperator, inContext(ctx)).status(tt.status)
+			require.EqualValues(t, tt.budget, counter.N(), "%s: %q", tt.name, counter.Texts())
+		}
+	})
+}

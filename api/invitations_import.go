@@ -1,0 +1,317 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
+	"github.com/latchkey-auth/latchkey/pkg/locale"
+	"github.com/latchkey-auth/latchkey/pkg/spreadsheet"
+)
+
+// How much one import may bring.
+const (
+	maxImport     = 10 << 20 // octets (contract §1)
+	maxImportRows = 10_000
+	maxImports    = 2       // at once, on one instance: each holds its file
+	maxCell       = maxBody // octets: more than 64 names, or metadata, take
+	maxColumnName = 100     // code points of one that a problem repeats
+)
+
+const csvType = "text/csv"
+
+// importedBody says what came of every row of a file.
+type importedBody struct {
+	Accepted int           `json:"accepted"`
+	Rejected int           `json:"rejected"`
+	Results  []rowResponse `json:"results"`
+}
+
+// rowResponse is what came of one row, by the number that a spreadsheet program shows for it.
+type rowResponse struct {
+	Row    int         `json:"row"`
+	Email  *string     `json:"email"`
+	Status string      `json:"status"`
+	Code   *fault.Code `json:"code"`
+	Detail *string     `json:"detail"`
+}
+
+// importInvitations answers POST /v1/admin/portals/{portal}/invitations/import.
+func (s *Server) importInvitations(c echo.Context) error {
+	file, err := readCSV(c)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.importing <- struct{}{}:
+		defer func() { <-s.importing }()
+	case <-c.Request().Context().Done():
+		return fault.New(fault.Unavailable).After(requestTime)
+	}
+	run := invitationImport{
+		server: s, c: c, language: s.languageOf(c, portalOf(c)), body: importedBody{Results: []rowResponse{}},
+	}
+	for row := range file.Rows() {
+		if err := run.add(row); err != nil {
+			return err
+		}
+	}
+	if err := run.flush(); err != nil {
+		return err
+	}
+	return respond(c, http.StatusOK, run.body)
+}
+
+// invitationImport is a file on its way in, batch by batch.
+type invitationImport struct {
+	server   *Server
+	c        echo.Context
+	language locale.Language
+	body     importedBody
+	batch    []invitation.New
+	places   []int // of the batch's rows in body.Results
+}
+
+// add takes a row. One that is wrong holds up no other.
+func (m *invitationImport) add(row spreadsheet.Row) error {
+	var k check
+	var wanted invitation.New
+	typed := cut(emailIn(row), email.MaxLength)
+	m.body.Results = append(m.body.Results, rowResponse{Row: row.Number, Email: orNull(typed)})
+	err := row.Err
+	if err != nil {
+		err = fault.Wrap(fault.MalformedRequest, err)
+	} else {
+		wanted = invitationIn(row, &k).invitation(&k, portalOf(m.c))
+		err = k.err()
+	}
+	if err != nil {
+		m.answer(len(m.body.Results)-1, err)
+		return nil
+	}
+	m.batch, m.places = append(m.batch, wanted), append(m.places, len(m.body.Results)-1)
+	if len(m.batch) == invitation.MaxBatch {
+		return m.flush()
+	}
+	return nil
+}
+
+// flush invites the batch.
+func (m *invitationImport) flush() error {
+	if len(m.batch) == 0 {
+		return nil
+	}
+	ctx, cancel := step(m.c)
+	defer cancel()
+	made, err := m.server.invitations.InviteAll(ctx, portalOf(m.c), principalOf(m.c).inviter(), m.batch)
+	if err != nil {
+		return err
+	}
+	for at, place := range m.places {
+		m.answer(place, made[at].Err)
+	}
+	m.batch, m.places = m.batch[:0], m.places[:0]
+	return nil
+}
+
+func (m *invitationImport) answer(place int, err error) {
+	result := &m.body.Results[place]
+	if err == nil {
+		m.body.Accepted++
+		result.Status = "accepted"
+		return
+	}
+	m.body.Rejected++
+	result.Status = "rejected"
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		f = fault.Wrap(fault.Internal, err)
+	}
+	text := detail(m.language, f)
+	if len(f.Fields) > 0 {
+		said := make([]string, 0, len(f.Fields))
+		for _, field := range fieldProblems(m.language, f.Fields) {
+			said = append(said, strings.TrimPrefix(field.Pointer, "/")+": "+field.Detail)
+		}
+		text = strings.Join(said, " ")
+	}
+	result.Code, result.Detail = &f.Code, &text
+}
+
+// importColumns are what a file may have; the address must be there.
+var importColumns = []string{"email", "roles", "entitlements", "metadata", "locale", "expires_in", "send"}
+
+// emailColumns are what the column of the address may be called.
+var emailColumns = []string{"email", "e_mail", "email_address", "e_mail_address"}
+
+// readCSV reads the file of an import.
+//
+// Errors: unsupported_media_type, request_too_large, malformed_request; validation_failed for columns that are unknown,
+// stand twice or lack, and for too many rows.
+func readCSV(c echo.Context) (*spreadsheet.File, error) {
+	if err := wantType(c.Request(), csvType); err != nil {
+		return nil, err
+	}
+	unhurried(c)
+	body, err := readUpTo(c, maxImport)
+	if err != nil {
+		return nil, err
+	}
+	file, err := spreadsheet.ReadCSV(body)
+	var column *spreadsheet.ColumnError
+	switch {
+	case errors.As(err, &column):
+		return nil, fault.Invalid(fault.Field{Pointer: fmt.Sprintf("/columns/%d", column.Number), Code: columnFault(column)})
+	case errors.Is(err, spreadsheet.ErrEncoding):
+		return nil, malformed("", fault.FieldEncoding)
+	case errors.Is(err, spreadsheet.ErrEmpty):
+		return nil, fault.Invalid(fault.Field{Pointer: "/columns/email", Code: fault.FieldRequired})
+	case err != nil:
+		return nil, malformed("", fault.FieldSyntax)
+	}
+	var k check
+	k.columns(file.Columns)
+	rows := 0
+	for range file.Rows() {
+		if rows++; rows > maxImportRows {
+			k.fields = append(k.fields, fault.Field{Pointer: "/rows", Code: fault.FieldTooMany, Limit: maxImportRows})
+			break
+		}
+	}
+	return file, k.err()
+}
+
+// columns takes a header that names the address once and nothing that is unknown, of which it tells the first alone: a
+// file of another kind has many.
+func (k *check) columns(names []string) {
+	addresses, unknown := 0, -1
+	for at, name := range names {
+		if slices.Contains(emailColumns, name) {
+			addresses++
+		} else if unknown < 0 && !slices.Contains(importColumns, name) {
+			unknown = at
+		}
+	}
+	if unknown >= 0 {
+		k.fields = append(k.fields, fault.Field{
+			Pointer: "/columns/" + cut(names[unknown], maxColumnName), Code: fault.FieldNotAllowed, Allowed: importColumns,
+		})
+	}
+	switch {
+	case addresses == 0:
+		k.wrong("/columns/email", fault.FieldRequired)
+	case addresses > 1:
+		k.wrong("/columns/email", fault.FieldDuplicate)
+	}
+}
+
+func columnFault(of *spreadsheet.ColumnError) fault.FieldCode {
+	if errors.Is(of.Err, spreadsheet.ErrColumnTwice) {
+		return fault.FieldDuplicate
+	}
+	return fault.FieldRequired
+}
+
+// unhurried gives a connection as long as its request has.
+func unhurried(c echo.Context) {
+	control, until := http.NewResponseController(c.Response()), time.Now().Add(fileTime)
+	_ = control.SetReadDeadline(until) // a connection without deadlines needs no longer ones
+	_ = control.SetWriteDeadline(until)
+}
+
+// invitationIn is what a row says, each column as the member of its name; an empty cell says nothing.
+func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
+	cells := make(map[string]string, len(importColumns))
+	for _, column := range importColumns {
+		cell := row.Cell(column)
+		if column == "email" {
+			cell = emailIn(row)
+		}
+		switch {
+		case len(cell) > maxCell:
+			k.fields = append(k.fields, fault.Field{Pointer: "/" + column, Code: fault.FieldTooLong, Limit: maxCell})
+		case strings.ContainsFunc(cell, isHidden):
+			k.wrong("/"+column, fault.FieldControlCharacter)
+		default:
+			cells[column] = cell
+		}
+	}
+	r := &inviteRequest{
+		Email: cells["email"], Roles: listed(cells["roles"]), Entitlements: listed(cells["entitlements"]),
+		Locale: optional[string]{Set: cells["locale"] != "", Value: strings.ToLower(cells["locale"])},
+	}
+	if text := cells["metadata"]; text != "" {
+		r.Metadata.Set = true
+		if err := decodeJSON([]byte(text), &r.Metadata.Value); err != nil {
+			r.Metadata.Value = jsontext.Value("{}")
+			k.wrong("/metadata", fault.FieldSyntax)
+		}
+	}
+	if text := cells["expires_in"]; text != "" {
+		r.ExpiresIn.Set = true
+		var err error
+		if r.ExpiresIn.Value, err = strconv.ParseInt(text, 10, 64); err != nil {
+			k.wrong("/expires_in", fault.FieldType)
+			r.ExpiresIn.Set = false
+		}
+	}
+	if text := cells["send"]; text != "" {
+		var known bool
+		r.Send.Set = true
+		if r.Send.Value, known = truths[strings.ToLower(text)]; !known {
+			k.wrong("/send", fault.FieldType)
+		}
+	}
+	return r
+}
+
+// emailIn is the address of a row, whatever its column is called.
+func emailIn(row spreadsheet.Row) string {
+	for _, column := range emailColumns {
+		if cell := row.Cell(column); cell != "" {
+			return cell
+		}
+	}
+	return ""
+}
+
+// truths are the spellings of true and false, as Excel writes them in our languages too.
+var truths = map[string]bool{
+	"true": true, "yes": true, "1": true, "wahr": true, "vrai": true, "waar": true, "sand": true,
+	"false": false, "no": false, "0": false, "falsch": false, "faux": false, "onwaar": false, "falsk": false,
+}
+
+// listed are the names in a cell, between commas, semicolons, bars, tabs or line breaks.
+func listed(cell string) optional[[]string] {
+	names := strings.FieldsFunc(cell, func(r rune) bool { return strings.ContainsRune(",;|\t\n", r) })
+	list := make([]string, 0, len(names))
+	for _, name := range names {
+		if name = strings.TrimSpace(name); name != "" {
+			list = append(list, name)
+		}
+	}
+	return optional[[]string]{Set: cell != "", Value: list}
+}
+
+// isHidden is what no cell may hold; line breaks and tabs a spreadsheet program puts there itself.
+func isHidden(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+
+// cut shortens what is repeated to the caller to a number of code points.
+func cut(text string, longest int) string {
+	if utf8.RuneCountInString(text) <= longest {
+		return text
+	}
+	return string([]rune(text)[:longest])
+}

@@ -1,0 +1,120 @@
+package invitation
+
+import (
+	"crypto/hmac"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+)
+
+// A code is 20 characters of Crockford's base32: 25 bits of the invitation's number, 10 of its counter, and 65 of a MAC
+// over both and the portal. It is derived whenever it is needed, and stands nowhere.
+const (
+	alphabet    = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	codeLength  = 20
+	groupLength = 5
+	bits        = 5 // of a character
+
+	counterBits  = 10
+	serialLength = (25 + counterBits) / bits
+	maxNumber    = 1<<25 - 1
+	maxCounter   = 1<<counterBits - 1
+)
+
+const codePurpose keyring.Purpose = "invitation-code"
+
+// codes derives codes, and knows its own again.
+type codes struct{ ring *keyring.Ring }
+
+// derive gives the code of an invitation in groups of five. Errors: keyring.ErrUnknownKey.
+func (c codes) derive(portalID uuid.UUID, of serial) (string, error) {
+	plain, err := c.plain(portalID, of)
+	if err != nil {
+		return "", err
+	}
+	groups := make([]string, 0, codeLength/groupLength)
+	for at := 0; at < codeLength; at += groupLength {
+		groups = append(groups, plain[at:at+groupLength])
+	}
+	return strings.Join(groups, "-"), nil
+}
+
+func (c codes) plain(portalID uuid.UUID, of serial) (string, error) {
+	head := uint64(of.number)<<counterBits | uint64(of.counter)
+	mac, err := c.ring.MAC(of.key, codePurpose, portalID[:], binary.BigEndian.AppendUint64(nil, head))
+	if err != nil {
+		return "", err
+	}
+	code := make([]byte, codeLength)
+	for i := range code {
+		if i < serialLength {
+			code[i] = alphabet[head>>(bits*(serialLength-1-i))&0x1f]
+			continue
+		}
+		bit := bits * (i - serialLength)
+		pair := binary.BigEndian.Uint16(mac[bit/8:])
+		code[i] = alphabet[pair>>(16-bits-bit%8)&0x1f]
+	}
+	return string(code), nil
+}
+
+// read gives what a code was derived from, however it was typed. It asks no database.
+//
+// Errors: token_invalid.
+func (c codes) read(portalID uuid.UUID, typed string) (serial, error) {
+	plain, ok := plainCode(typed)
+	if !ok {
+		return serial{}, fault.New(fault.TokenInvalid)
+	}
+	var head uint64
+	for i := range serialLength {
+		head = head<<bits | uint64(strings.IndexByte(alphabet, plain[i]))
+	}
+	of := serial{number: int64(head >> counterBits), counter: int64(head & maxCounter)}
+	for _, of.key = range c.ring.IDs() {
+		own, err := c.plain(portalID, of)
+		if err != nil {
+			return serial{}, err
+		}
+		if hmac.Equal([]byte(own), []byte(plain)) {
+			return of, nil
+		}
+	}
+	return serial{}, fault.New(fault.TokenInvalid)
+}
+
+// plainCode drops what a code was grouped, typed or pasted with, and reads letters as the digits that they look like.
+func plainCode(typed string) (plain string, ok bool) {
+	code := make([]byte, 0, codeLength)
+	for _, r := range strings.ToUpper(norm.NFKC.String(typed)) {
+		switch {
+		case unicode.IsSpace(r), unicode.In(r, unicode.Dash, unicode.Cf): // Cf hides in what is copied from a mail
+			continue
+		case r == 'O':
+			r = '0'
+		case r == 'I', r == 'L':
+			r = '1'
+		}
+		if len(code) == codeLength || !strings.ContainsRune(alphabet, r) {
+			return "", false
+		}
+		code = append(code, byte(r))
+	}
+	return string(code), len(code) == codeLength
+}
+
+// codeOf gives the code of an invitation that could be redeemed, "" where its key is not in use any more.
+func (c codes) codeOf(portalID uuid.UUID, i *Invitation) (string, error) {
+	code, err := c.derive(portalID, i.serial)
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return "", nil
+	}
+	return code, err
+}

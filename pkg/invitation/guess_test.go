@@ -1,0 +1,79 @@
+package invitation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+)
+
+// inviteMany makes n pending invitations.
+func (d *desk) inviteMany(n int) []*Invitation {
+	d.t.Helper()
+	var all []*Invitation
+	for len(all) < n {
+		batch := make([]New, min(MaxBatch, n-len(all)))
+		for at := range batch {
+			batch[at] = d.wants(fmt.Sprintf("person%d@example.com", len(all)+at))
+		}
+		made, err := d.InviteAll(d.ctx, d.portal, operator, batch)
+		require.NoError(d.t, err)
+		for _, m := range made {
+			require.NoError(d.t, m.Err)
+			all = append(all, m.Invitation)
+		}
+	}
+	return all
+}
+
+// TestNobodyGuesses tries codes of any characters, and MACs of any bits on numbers and counters that are there.
+func TestNobodyGuesses(t *testing.T) {
+	t.Parallel()
+	const pending, guesses = 1000, 10_000
+	each(t, func(t *testing.T, d *desk) {
+		invitations := d.inviteMany(pending)
+		dice := rand.New(rand.NewPCG(5, 100))
+		ctx, statements := database.CountStatements(d.ctx)
+		for guess := range guesses {
+			code := make([]byte, codeLength)
+			for i := range code {
+				code[i] = alphabet[dice.IntN(len(alphabet))]
+			}
+			if guess%2 == 1 {
+				own := strings.ReplaceAll(d.code(invitations[guess/2%pending]), "-", "")
+				copy(code, own[:serialLength])
+			}
+			_, err := d.Verify(ctx, d.portal, string(code))
+			requireCode(t, fault.TokenInvalid, err)
+		}
+		require.Zero(t, statements.N(), "a forged code asks no database")
+
+		for n, i := range invitations {
+			typed := strings.ToLower(strings.ReplaceAll(d.code(i), "-", " "))
+			found, err := d.Verify(ctx, d.portal, typed)
+			require.NoError(t, err)
+			require.Equal(t, i.ID, found.ID)
+			require.EqualValues(t, n+1, statements.N(), "a genuine one asks once")
+		}
+	})
+}
+
+// TestForgedRedeemCostsNothing holds that a forged code is neither hashed for nor recorded: nobody fills the audit
+// trail with guesses.
+func TestForgedRedeemCostsNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		i := d.invite("ann@example.com")
+		forged := []byte(d.code(i))
+		forged[len(forged)-1] = alphabet[(strings.IndexByte(alphabet, forged[len(forged)-1])+1)%len(alphabet)]
+		ctx, statements := database.CountStatements(d.ctx)
+		_, err := d.Redeem(ctx, d.portal, given(t, string(forged), "ann@example.com"))
+		requireCode(t, fault.TokenInvalid, err)
+		require.Zero(t, statements.N())
+	})
+}

@@ -1,0 +1,286 @@
+package invitation
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/password"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+const (
+	term   = 7 * 24 * time.Hour
+	chosen = "a horse of another colour"
+)
+
+var operator = Inviter{Name: "operator"}
+
+// clock stands still until it is set.
+type clock struct{ millis atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.UnixMilli(c.millis.Load()).UTC() }
+
+func (c *clock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
+
+// desk is an instance of the program, as far as invitations go, and a portal of its installation.
+type desk struct {
+	*Service
+	t        testing.TB
+	ctx      context.Context
+	db       *database.DB
+	time     *clock
+	portals  *portal.Service
+	people   *account.Service
+	sessions *session.Service
+	portal   *portal.Portal
+}
+
+func ringOf(t testing.TB, keys ...byte) *keyring.Ring {
+	t.Helper()
+	list := make([]string, 0, len(keys))
+	for _, key := range keys {
+		list = append(list, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{key}, keyring.KeySize)))
+	}
+	ring, err := keyring.Parse(strings.Join(list, ","))
+	require.NoError(t, err)
+	return ring
+}
+
+func newDesk(t testing.TB, db *database.DB) *desk {
+	t.Helper()
+	c := new(clock)
+	c.millis.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
+	d := assemble(t, db, ringOf(t, 1), c)
+	d.portal = d.addPortal("acme", portal.Open)
+	return d
+}
+
+// assemble puts an instance together, without a portal.
+func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *clock) *desk {
+	t.Helper()
+	ctx := context.Background()
+	digests, err := installation.Open(ctx, db, ring)
+	require.NoError(t, err)
+	d := &desk{t: t, ctx: ctx, db: db, time: c}
+	recorder := audit.NewRecorder(db, c.now)
+	d.portals = portal.NewService(portal.NewRepository(db), recorder, c.now)
+	keys := session.NewKeys(db, ring, recorder, c.now)
+	require.NoError(t, keys.Prepare(ctx))
+	tokens := session.NewAccessTokens(keys, "https://id.example.com", c.now)
+	d.sessions = session.NewService(session.NewRepository(db), ring, tokens, recorder, c.now)
+	accounts, invitations := account.NewRepository(db), NewRepository(db)
+	passwords := account.NewPasswords(password.NewPool(2, time.Minute, password.Cheapest), password.Policy{})
+	d.people = account.NewService(db, accounts, passwords, recorder, digests, c.now)
+	messages, err := delivery.NewService(delivery.Options{
+		DB: db, Portals: d.portals, Accounts: accounts, Digests: digests, PublicURL: "https://id.example.com",
+		Log: slog.New(slog.DiscardHandler), Now: c.now,
+	})
+	require.NoError(t, err)
+	secrets := onetime.NewService(onetime.NewRepository(db), ring, c.now)
+	d.Service = NewService(Parts{
+		DB: db, Invitations: invitations, Accounts: accounts, Passwords: passwords, Sessions: d.sessions,
+		Mail:     secretmail.NewService(db, accounts, secrets, messages, recorder, digests),
+		Messages: messages, Audit: recorder, Digests: digests, Ring: ring, Now: c.now,
+	})
+	return d
+}
+
+// each runs fn on each database.
+func each(t *testing.T, fn func(t *testing.T, d *desk)) {
+	t.Helper()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) { fn(t, newDesk(t, db)) })
+}
+
+// with is the same installation under other keys.
+func (d *desk) with(keys ...byte) *desk {
+	d.t.Helper()
+	other := assemble(d.t, d.db, ringOf(d.t, keys...), d.time)
+	other.portal = d.portal
+	return other
+}
+
+// in is the same instance at another portal.
+func (d *desk) in(p *portal.Portal) *desk {
+	other := *d
+	other.portal = p
+	return &other
+}
+
+func (d *desk) addPortal(slug string, enumeration portal.Enumeration) *portal.Portal {
+	d.t.Helper()
+	settings := portal.Defaults()
+	settings.Name, settings.Enumeration = "Acme Ltd", enumeration
+	p, err := d.portals.Create(d.ctx, slug, settings)
+	require.NoError(d.t, err)
+	return p
+}
+
+func addressOf(t testing.TB, typed string) email.Address {
+	t.Helper()
+	parsed, err := email.Parse(typed)
+	require.NoError(t, err)
+	return parsed
+}
+
+// wants is an invitation to be made, not mailed.
+func (d *desk) wants(address string) New {
+	d.t.Helper()
+	return New{
+		Email: addressOf(d.t, address), Roles: []string{"member"}, Entitlements: []string{"case-1"},
+		Metadata: json.RawMessage(`{"team": "north"}`), Locale: "de", Term: term,
+	}
+}
+
+func (d *desk) invite(address string) *Invitation {
+	d.t.Helper()
+	i, err := d.Invite(d.ctx, d.portal, operator, d.wants(address))
+	require.NoError(d.t, err)
+	return i
+}
+
+// code is that of a pending invitation.
+func (d *desk) code(i *Invitation) string {
+	d.t.Helper()
+	code, err := d.Code(d.portal, i)
+	require.NoError(d.t, err)
+	require.NotEmpty(d.t, code)
+	return code
+}
+
+// codeOf is the code of any serial.
+func (d *desk) codeOf(of serial) string {
+	d.t.Helper()
+	code, err := d.codes.derive(d.portal.ID, of)
+	require.NoError(d.t, err)
+	return code
+}
+
+// again is the invitation as it is by now.
+func (d *desk) again(i *Invitation) *Invitation {
+	d.t.Helper()
+	now, err := d.Get(d.ctx, d.portal, i.ID)
+	require.NoError(d.t, err)
+	return now
+}
+
+// resend waits for the administrators' cool-down first.
+func (d *desk) resend(i *Invitation) *Invitation {
+	d.t.Helper()
+	d.time.pass(time.Minute)
+	renewed, _, err := d.Resend(d.ctx, d.portal, i.ID)
+	require.NoError(d.t, err)
+	return renewed
+}
+
+func (d *desk) verify(code string) error {
+	_, err := d.Verify(d.ctx, d.portal, code)
+	return err
+}
+
+func given(t testing.TB, code, address string) Given {
+	t.Helper()
+	return Given{Code: code, Email: addressOf(t, address), Password: chosen, Begin: session.Begin{Transport: "token"}}
+}
+
+func (d *desk) redeem(code, address string) error {
+	d.t.Helper()
+	_, err := d.Redeem(d.ctx, d.portal, given(d.t, code, address))
+	return err
+}
+
+// create makes an account as an administrator does.
+func (d *desk) create(address string) (*account.Account, error) {
+	d.t.Helper()
+	parsed, secret, yes := addressOf(d.t, address), chosen, true
+	return d.people.Create(d.ctx, d.portal, account.Changes{Email: &parsed, Password: &secret, Confirmed: &yes})
+}
+
+func (d *desk) person(address string) *account.Account {
+	d.t.Helper()
+	a, err := d.create(address)
+	require.NoError(d.t, err)
+	return a
+}
+
+// claim adds an account that somebody registered and nobody proved, with a session.
+func (d *desk) claim(address string) *account.Account {
+	d.t.Helper()
+	a, err := account.New(addressOf(d.t, address), "en", d.clock())
+	require.NoError(d.t, err)
+	a.Claimed = &a.CreatedAt
+	replaced, err := d.Accounts.ReplaceClaim(d.ctx, d.portal.ID, a)
+	require.NoError(d.t, err)
+	require.True(d.t, replaced)
+	_, err = d.sessions.Start(d.ctx, d.portal, a, session.Begin{Transport: "token"})
+	require.NoError(d.t, err)
+	return a
+}
+
+// remove deletes an account and what belongs to it, as the API does.
+func (d *desk) remove(a *account.Account) error {
+	var invited []uuid.UUID
+	return d.people.Delete(d.ctx, d.portal, a.ID, account.Also{
+		Before: func(ctx context.Context, a *account.Account) (err error) {
+			invited, err = d.Forget(ctx, d.portal, a)
+			return err
+		},
+		After: func(ctx context.Context) error { return d.Messages.Forget(ctx, d.portal, a.ID, invited) },
+	})
+}
+
+func (d *desk) exec(query string, args ...any) {
+	d.t.Helper()
+	require.NoError(d.t, d.db.From(d.ctx).Exec(query, args...).Error)
+}
+
+// count is the one number that a query gives.
+func (d *desk) count(query string, args ...any) (n int) {
+	d.t.Helper()
+	require.NoError(d.t, d.db.From(d.ctx).Raw(query, args...).Row().Scan(&n))
+	return n
+}
+
+func (d *desk) audited(what audit.Type, outcome string) int {
+	d.t.Helper()
+	return d.count(`SELECT COUNT(*) FROM audit_events WHERE portal_id = ? AND type = ? AND outcome = ?`,
+		d.portal.ID, what, outcome)
+}
+
+func requireCode(t testing.TB, want fault.Code, err error) {
+	t.Helper()
+	require.Equal(t, want, fault.CodeOf(err), "%v", err)
+}
+
+// blocking is the id of the invitation that is in the way of another one.
+func blocking(t testing.TB, err error) uuid.UUID {
+	t.Helper()
+	requireCode(t, fault.InvitationPending, err)
+	var f *fault.Error
+	require.ErrorAs(t, err, &f)
+	require.Contains(t, f.Members, "invitation_id")
+	return f.Members["invitation_id"].(uuid.UUID)
+}

@@ -1,0 +1,97 @@
+package invitation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// TestPortalsAreApart tries everything at another portal, with the ids, codes and addresses of this one. Every call of
+// the package runs here, so that the guard of the database has seen every statement bind its portal.
+func TestPortalsAreApart(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		other := d.in(d.addPortal("other", portal.Open))
+		i := d.invite(ann)
+		code := d.code(i)
+		accepted := d.invite("accepted@example.com")
+		require.NoError(t, d.redeem(d.code(accepted), "accepted@example.com"))
+		owner, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, "accepted@example.com"))
+		require.NoError(t, err)
+
+		_, err = d.Get(d.ctx, other.portal, i.ID)
+		requireCode(t, fault.NotFound, err)
+		requireCode(t, fault.NotFound, d.Delete(d.ctx, other.portal, i.ID))
+		_, _, err = d.Resend(d.ctx, other.portal, i.ID)
+		requireCode(t, fault.NotFound, err)
+		_, err = d.Invitee(d.ctx, other.portal.ID, delivery.Invitation{ID: i.ID})
+		requireCode(t, fault.NotFound, err)
+		requireCode(t, fault.TokenInvalid, other.verify(code))
+		requireCode(t, fault.TokenInvalid, other.redeem(code, ann))
+		_, err = other.sendAgain(ann)
+		requireCode(t, fault.EmailNotFound, err)
+		for _, status := range append(Statuses(), "") {
+			require.Empty(t, other.listed(Filter{Status: status}))
+			require.Empty(t, other.listed(Filter{Status: status, Query: "ann", Before: uuid.Max}))
+		}
+		holder, waiting, err := d.Invitations.Holder(d.ctx, other.portal.ID, i.Email)
+		require.NoError(t, err)
+		require.Nil(t, holder)
+		require.Nil(t, waiting)
+		forgotten, err := d.Forget(d.ctx, other.portal, owner)
+		require.NoError(t, err)
+		require.Empty(t, forgotten)
+		other.person("elsewhere-" + ann)
+		other.claim("accepted@example.com")
+		require.NoError(t, other.Exported(d.ctx, other.portal))
+		require.Zero(t, d.audited(audit.InvitationsExported, "success"))
+
+		require.NoError(t, d.verify(code), "nothing of it came through")
+		require.Equal(t, i, d.again(i))
+		require.Equal(t, "accepted@example.com", d.again(accepted).Email.Typed())
+
+		own := other.invite(ann)
+		require.Equal(t, i.number, own.number)
+		require.NoError(t, other.redeem(other.code(own), ann))
+		require.NoError(t, d.verify(code), "an account there is none here")
+		other.person("accepted@example.com")
+		require.Equal(t, "accepted@example.com", d.again(accepted).Email.Typed())
+		d.time.pass(time.Minute)
+		require.NoError(t, d.redeem(code, ann))
+	})
+}
+
+// TestInviterOfAnotherPortal holds that an id that happens to be an account's elsewhere tells nothing of it.
+func TestInviterOfAnotherPortal(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		stranger := d.in(d.addPortal("other", portal.Open)).person("stranger@example.com")
+		by := Inviter{AccountID: uuid.NullUUID{UUID: stranger.ID, Valid: true}}
+		i, err := d.Invite(d.ctx, d.portal, by, d.wants(ann))
+		require.NoError(t, err)
+		require.Empty(t, i.InvitedBy())
+	})
+}
+
+// TestTheGuardReadsTheseStatements holds that it would have refused one that forgot its portal.
+func TestTheGuardReadsTheseStatements(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		for _, forgotten := range []string{
+			`SELECT number FROM invitations WHERE number = 1`,
+			`SELECT last FROM invitation_numbers`,
+			`UPDATE invitations SET open = FALSE WHERE email_canonical = 'ann@example.com'`,
+			`SELECT ` + columns + from,
+		} {
+			require.ErrorIs(t, d.db.From(d.ctx).Exec(forgotten).Error, database.ErrPortalNotBound, forgotten)
+		}
+	})
+}

@@ -1,0 +1,158 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// verdict is what a genuine code is told; nil when it is good.
+//
+// Errors, in the contract's order: token_invalid, token_used, token_superseded; then email_already_registered, for whom
+// the invitation was meant has an account by now; token_expired.
+func (i *Invitation) verdict(of serial, now time.Time) error {
+	switch {
+	case of.counter == i.counter && of.key != i.key: // made with an old key, which was replaced for that
+		return fault.New(fault.TokenInvalid)
+	case of.counter == i.counter && i.AcceptedAt != nil:
+		return fault.New(fault.TokenUsed)
+	case of.counter < i.counter, i.superseded && !i.open: // the one that holds the address is the newest, whatever clocks say
+		return fault.New(fault.TokenSuperseded)
+	case of.counter > i.counter: // the database is a restored backup
+		return fault.New(fault.TokenExpired)
+	case i.taken:
+		return fault.New(fault.EmailAlreadyRegistered)
+	case !i.open, !i.ExpiresAt.After(now):
+		return fault.New(fault.TokenExpired)
+	}
+	return nil
+}
+
+// Verify says whether a code is good, and what it is good for.
+//
+// Errors: token_invalid, token_used, token_superseded, email_already_registered, token_expired.
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*Invitation, error) {
+	of, err := s.codes.read(p.ID, code)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.Invitations.byNumber(ctx, p.ID, of.number)
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, fault.New(fault.TokenExpired) // genuine, and swept
+	}
+	if err != nil {
+		return nil, err
+	}
+	return i, i.verdict(of, s.clock())
+}
+
+// Given is what a person brings to accept an invitation. What he may do stands in the invitation alone.
+type Given struct {
+	Code       string
+	Email      email.Address
+	Password   string
+	GivenName  *string
+	FamilyName *string
+	Locale     string // "" for the invitation's
+	Begin      session.Begin
+}
+
+// Redeem makes the account of who was invited, all in one transaction: the address counts as confirmed; roles,
+// entitlements and metadata are the invitation's; the invitation is used up; and the person is signed in.
+//
+// Errors: Verify's; invitation_email_mismatch, password_rejected: the code stays good.
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Given) (session.Granted, error) {
+	i, err := s.Verify(ctx, p, g.Code)
+	if i != nil && i.deletedAt == nil && i.Email.Canonical() != g.Email.Canonical() && stands(err) {
+		err = fault.New(fault.InvitationEmailMismatch)
+	}
+	if err == nil {
+		var in session.Granted
+		if in, err = s.accept(ctx, p, i, g); err == nil {
+			return in, nil
+		}
+	}
+	if i != nil && !slices.Contains(ownFaults, fault.CodeOf(err)) {
+		refused := audit.Event{PortalID: p.ID, Type: audit.InvitationRedeemed, EmailDigest: s.subjectOf(p, g), Err: err}
+		if err := s.Audit.Record(ctx, refused); err != nil {
+			return session.Granted{}, err
+		}
+	}
+	return session.Granted{}, err
+}
+
+// ownFaults are no refusals: the person may try again as he is.
+var ownFaults = []fault.Code{fault.Internal, fault.Overloaded, fault.Unavailable}
+
+// stands reports whether a code was not refused for what has become of itself.
+func stands(err error) bool {
+	code := fault.CodeOf(err)
+	return code == "" || code == fault.EmailAlreadyRegistered
+}
+
+func (s *Service) subjectOf(p *portal.Portal, g Given) []byte {
+	return s.Digests.Subject(p.ID, g.Email.Canonical())
+}
+
+func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Given) (in session.Granted, err error) {
+	hash, err := s.Passwords.Set(ctx, p, i.Email, g.Password)
+	if err != nil {
+		return in, err
+	}
+	a, err := s.invited(i, g, hash)
+	if err != nil {
+		return in, err
+	}
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Invitations.accept(ctx, p.ID, i, a.ID, a.CreatedAt); err != nil {
+			return err
+		}
+		replaced, err := s.Accounts.ReplaceClaim(ctx, p.ID, a)
+		if err != nil {
+			return err
+		}
+		if !replaced {
+			return fault.New(fault.EmailAlreadyRegistered)
+		}
+		if in, err = s.Sessions.Start(ctx, p, a, g.Begin); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, audit.Event{
+			PortalID: p.ID, Type: audit.InvitationRedeemed, EmailDigest: s.subjectOf(p, g),
+			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		})
+	})
+	if errors.Is(err, database.ErrNotFound) { // it changed since it was looked at
+		if _, err = s.Verify(ctx, p, g.Code); err == nil {
+			err = fault.New(fault.Unavailable).After(time.Second)
+		}
+	}
+	return in, err
+}
+
+// invited is the account that an invitation makes.
+func (s *Service) invited(i *Invitation, g Given, hash string) (*account.Account, error) {
+	now := s.clock()
+	locale := g.Locale
+	if locale == "" {
+		locale = i.Locale
+	}
+	a, err := account.New(i.Email, locale, now) // that the code was mailed to, whatever spelling was typed
+	if err != nil {
+		return nil, err
+	}
+	a.PasswordHash, a.GivenName, a.FamilyName, a.Confirmed = hash, g.GivenName, g.FamilyName, &now
+	a.Roles, a.Entitlements, a.Metadata = i.Roles, i.Entitlements, i.Metadata
+	return a, nil
+}

@@ -1,0 +1,124 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+)
+
+// Resend gives an invitation a new code and a new term, as long as its first, and mails it: what was mailed before is
+// superseded.
+//
+// Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer one holds the address;
+// resend_too_soon.
+func (s *Service) Resend(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Invitation, secretmail.Issued, error) {
+	for range renewTries {
+		i, err := s.Get(ctx, p, id)
+		if err != nil {
+			return nil, secretmail.Issued{}, err
+		}
+		if i.AcceptedAt != nil || i.taken {
+			return nil, secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
+		}
+		issued, err := s.renew(ctx, p, i)
+		switch {
+		case errors.Is(err, database.ErrNotFound):
+			continue // it was accepted, deleted or renewed meanwhile
+		case database.ConflictOn(err, "email_canonical"):
+			err = s.pending(ctx, p, New{Email: i.Email}, fault.New(fault.InvitationPending))
+		}
+		if err != nil {
+			return nil, secretmail.Issued{}, err
+		}
+		i, err = s.Get(ctx, p, id)
+		return i, issued, err
+	}
+	return nil, secretmail.Issued{}, fault.New(fault.Unavailable).After(time.Second)
+}
+
+// renewTries is how often an invitation is looked at anew because it changed meanwhile.
+const renewTries = 3
+
+func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) (secretmail.Issued, error) {
+	to, now := *was, s.clock()
+	to.key, to.IssuedAt, to.ExpiresAt, to.SentAt = s.Ring.Primary(), now, now.Add(was.Term), &now
+	to.counter++
+	carried := delivery.Invitation{ID: to.ID, Counter: to.counter}
+	return s.Mail.Issue(ctx, p, secretmail.Mail{
+		Address: to.Email, Purpose: onetime.Invitation, Kind: delivery.Invited, Invitation: &carried, TTL: was.Term,
+		Locale: to.Locale, Event: audit.InvitationResent, ByAdministrator: true,
+		Then: func(ctx context.Context, messageID uuid.UUID) error {
+			if to.counter > maxCounter { // its number is used up
+				number, err := s.Invitations.nextNumbers(ctx, p.ID, 1)
+				if err != nil {
+					return err
+				}
+				to.number, to.counter, carried.Counter = number, 0, 0
+			}
+			to.DeliveryID = uuid.NullUUID{UUID: messageID, Valid: true}
+			if err := s.Invitations.renew(ctx, p.ID, was, &to); err != nil {
+				return err
+			}
+			return s.Accounts.DropClaims(ctx, p.ID, []string{to.Email.Canonical()})
+		},
+	})
+}
+
+// SendAgain mails a person the code that the invitation has already.
+//
+// Errors, at open portals: email_not_found; email_already_registered; token_expired when the invitation has, or its
+// secret key is not in use any more. At all resend_too_soon.
+func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+	a, waiting, err := s.Invitations.Holder(ctx, p.ID, address)
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	owner := a != nil && a.Claimed == nil
+	pending := waiting.Pending(s.clock()) && !owner && s.Ring.Has(waiting.key)
+	switch {
+	case pending || p.Private():
+	case owner:
+		return secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
+	case waiting != nil:
+		return secretmail.Issued{}, fault.New(fault.TokenExpired)
+	default:
+		return secretmail.Issued{}, account.NotFound(address)
+	}
+	if !pending {
+		waiting = nil
+	}
+	mail := s.Again(p, address, waiting)
+	mail.Purpose, mail.Event = onetime.Invitation, audit.InvitationRequested
+	issued, err := s.Mail.Issue(ctx, p, mail)
+	issued.ExpiresIn = p.InvitationTTL.Duration()
+	if !p.Private() { // else the same for everyone
+		issued.ExpiresIn = max(waiting.ExpiresAt.Sub(s.clock()), time.Second)
+	}
+	return issued, err
+}
+
+// Again is the mail that brings a person the code of an invitation once more; the rows are the same where none waits.
+func (s *Service) Again(p *portal.Portal, address email.Address, waiting *Waiting) secretmail.Mail {
+	mail := secretmail.Mail{Address: address, Kind: delivery.Invited, TTL: p.InvitationTTL.Duration()}
+	var of Waiting
+	if waiting != nil {
+		of, mail.Locale = *waiting, waiting.Locale
+		mail.Invitation = &delivery.Invitation{ID: of.ID, Counter: of.Counter}
+	}
+	mail.Then = func(ctx context.Context, messageID uuid.UUID) error {
+		return s.Invitations.sentAgain(ctx, p.ID, of, messageID, s.clock())
+	}
+	return mail
+}

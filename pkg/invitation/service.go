@@ -1,0 +1,129 @@
+package invitation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// Service invites people, and lets them in.
+type Service struct {
+	Parts
+
+	codes codes
+}
+
+// Parts are what a Service works with.
+type Parts struct {
+	DB          *database.DB
+	Invitations *Repository
+	Accounts    *account.Repository
+	Passwords   *account.Passwords
+	Sessions    *session.Service
+	Mail        *secretmail.Service
+	Messages    *delivery.Service
+	Audit       *audit.Recorder
+	Digests     *installation.Digests
+	Ring        *keyring.Ring
+	Now         func() time.Time
+}
+
+// NewService invites people with the parts.
+func NewService(with Parts) *Service { return &Service{with, codes{with.Ring}} }
+
+// Get finds an invitation. Errors: not_found.
+func (s *Service) Get(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Invitation, error) {
+	i, err := s.Invitations.byID(ctx, p.ID, id)
+	if errors.Is(err, database.ErrNotFound) {
+		return nil, fault.New(fault.NotFound)
+	}
+	return i, err
+}
+
+// List gives the invitations that a filter lets through, newest first.
+func (s *Service) List(ctx context.Context, p *portal.Portal, f Filter) ([]*Invitation, error) {
+	return s.Invitations.page(ctx, p.ID, f, s.clock())
+}
+
+// Code is what an invitation that is pending is redeemed by; "" for one that is not, and for one whose key is not in use
+// any more.
+func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
+	if i.Status(s.clock()) != Pending {
+		return "", nil
+	}
+	return s.codes.codeOf(p.ID, i)
+}
+
+// Exported records that the invitations of a portal were exported, with their codes.
+func (s *Service) Exported(ctx context.Context, p *portal.Portal) error {
+	return s.Audit.Record(ctx, audit.Event{PortalID: p.ID, Type: audit.InvitationsExported})
+}
+
+// Delete takes an invitation back: its codes are worth nothing, and its address is free.
+//
+// Errors: not_found; email_already_registered for one that was accepted: what it made is an account by now.
+func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		subject, err := s.Invitations.delete(ctx, p.ID, id, s.clock())
+		if err != nil {
+			return err
+		}
+		if err := s.Messages.Forget(ctx, p, uuid.Nil, []uuid.UUID{id}); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, audit.Event{PortalID: p.ID, Type: audit.InvitationDeleted, EmailDigest: subject})
+	})
+	if !errors.Is(err, database.ErrNotFound) {
+		return err
+	}
+	if _, err := s.Get(ctx, p, id); err != nil {
+		return err
+	}
+	return fault.New(fault.EmailAlreadyRegistered)
+}
+
+// Forget deletes what is left of the invitations of a person who is deleted, in the transaction that does so, and gives
+// their ids.
+func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Account) ([]uuid.UUID, error) {
+	return s.Invitations.deleteOf(ctx, p.ID, a, s.clock())
+}
+
+// Invitee is whom a message with the code of an invitation goes to, as it is sent.
+//
+// Errors: not_found; token_used, token_superseded, email_already_registered, token_expired: there is nothing to send.
+func (s *Service) Invitee(ctx context.Context, portalID uuid.UUID, of delivery.Invitation) (delivery.Invitee, error) {
+	i, err := s.Invitations.byID(ctx, portalID, of.ID)
+	if errors.Is(err, database.ErrNotFound) {
+		return delivery.Invitee{}, fault.New(fault.NotFound)
+	}
+	if err != nil {
+		return delivery.Invitee{}, err
+	}
+	if err := i.verdict(serial{i.number, of.Counter, i.key}, s.clock()); err != nil {
+		return delivery.Invitee{}, err
+	}
+	code, err := s.codes.derive(portalID, i.serial)
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		err = fault.Wrap(fault.TokenExpired, err)
+	}
+	return delivery.Invitee{
+		Address: i.Email, Inviter: i.InviterName(),
+		Secret: delivery.Secret{Token: code, Code: code, ExpiresAt: i.ExpiresAt},
+	}, err
+}
+
+// clock is the time as the tables keep it, in milliseconds.
+func (s *Service) clock() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
