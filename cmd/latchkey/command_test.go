@@ -117,7 +117,7 @@ func TestMigrate(t *testing.T) {
 func TestWrongArgumentsAreExplained(t *testing.T) {
 	t.Parallel()
 	for wrong, why := range map[string]string{
-		"":                                       `expected one of "serve", "migrate", "portals", "keys", "version"`,
+		"":                                       `expected one of "serve", "migrate", "portals", "keys", "invite", ...`,
 		"frobnicate":                             "unexpected argument frobnicate",
 		"serve --bogus":                          "unknown flag --bogus",
 		"serve now":                              "unexpected argument now",
@@ -127,6 +127,9 @@ func TestWrongArgumentsAreExplained(t *testing.T) {
 		"portals":                                "expected one of",
 		"portals create acme":                    "missing flags: --name",
 		"portals show":                           "<slug>",
+		"invite ada@example.com":                 "missing flags: --portal",
+		"invite --portal=acme":                   `expected "<email>"`,
+		"invite --expires-in=600":                "--expires-in",
 		"migrate --database-url=mysql://db/name": "LATCHKEY_DATABASE_URL: want sqlite:",
 	} {
 		stdout, _, err := command(t, strings.Fields(wrong)...)
@@ -141,8 +144,12 @@ func TestWrongArgumentsAreExplained(t *testing.T) {
 func TestHelpTellsEveryVariable(t *testing.T) {
 	t.Parallel()
 	help := succeed(t, "--help")
-	for _, name := range []string{"serve", "migrate", "portals", "keys", "version"} {
+	for _, name := range []string{"serve", "migrate", "portals", "keys", "invite", "version"} {
 		require.Contains(t, help, name)
+	}
+	help = succeed(t, "invite", "--help")
+	for _, flag := range []string{"--portal", "--role", "--entitlement", "--locale", "--expires-in", "--no-send", "$LATCHKEY_SECRET_KEY"} {
+		require.Contains(t, help, flag)
 	}
 	help = succeed(t, "serve", "--help")
 	for _, variable := range []string{

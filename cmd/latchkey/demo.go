@@ -46,6 +46,9 @@ var demoAccounts = []struct {
 	}},
 }
 
+// demoLine tells of an address.
+const demoLine = "  %-31s %s\n"
+
 func ptr[T any](value T) *T { return &value }
 
 // prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
@@ -59,12 +62,17 @@ func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, opti
 	if err != nil {
 		return explained(err)
 	}
+	invitations, err := makeDemoInvitations(ctx, p, options)
+	if err != nil {
+		return explained(err)
+	}
 	public := strings.TrimRight(s.PublicURL, "/")
 	var text strings.Builder
 	fmt.Fprintf(&text, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
 	for _, a := range demoAccounts {
-		fmt.Fprintf(&text, "  %-26s %s\n", a.email, a.about)
+		fmt.Fprintf(&text, demoLine, a.email, a.about)
 	}
+	text.WriteString(invitations)
 	text.WriteString(secrets)
 	fmt.Fprintf(&text, `The operator key: %[2]s
 Try:
@@ -87,6 +95,7 @@ func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
 		settings.Support.Email = ptr("support@example.com")
 		settings.Links = portal.Links{
 			Confirm: ptr("http://localhost:3000/confirm?token={token}"), Reset: ptr("http://localhost:3000/reset?token={token}"),
+			Invitation: ptr("http://localhost:3000/invite?code={token}"),
 		}
 		if p, err = server.Portals().Create(ctx, demoPortal, settings); fault.CodeOf(err) == fault.ValidationFailed {
 			p, err = server.Portals().Find(ctx, demoPortal)

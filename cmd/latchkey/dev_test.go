@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -110,20 +112,24 @@ func requirePrivateFiles(t *testing.T, dir string) {
 	}
 }
 
-// Every account that is printed is in the state that its line tells of.
-func TestDevAccountsAreInEveryState(t *testing.T) {
+// Every address that is printed is in the state that its line tells of: what a lookup answers there, and a login.
+func TestDevAddressesAreInEveryState(t *testing.T) {
 	t.Parallel()
 	states := map[string]struct {
+		next   string // or the code of the problem
 		status int
 		code   string
 	}{
-		"ready@example.com":       {status: http.StatusOK},
-		"admin@example.com":       {status: http.StatusOK},
-		expiredReset:              {status: http.StatusOK},
-		olderCode:                 {status: http.StatusOK},
-		"unconfirmed@example.com": {http.StatusForbidden, "email_not_confirmed"},
-		"no-password@example.com": {http.StatusForbidden, "password_not_set"},
-		"disabled@example.com":    {http.StatusForbidden, "account_disabled"},
+		"ready@example.com":       {next: "password", status: http.StatusOK},
+		"admin@example.com":       {next: "password", status: http.StatusOK},
+		expiredReset:              {next: "password", status: http.StatusOK},
+		olderCode:                 {next: "password", status: http.StatusOK},
+		"unconfirmed@example.com": {"confirm_email", http.StatusForbidden, "email_not_confirmed"},
+		"no-password@example.com": {"set_password", http.StatusForbidden, "password_not_set"},
+		"disabled@example.com":    {"password", http.StatusForbidden, "account_disabled"},
+		waitingInvitation:         {"redeem_invitation", http.StatusUnauthorized, "incorrect_credentials"},
+		resentInvitation:          {"redeem_invitation", http.StatusUnauthorized, "incorrect_credentials"},
+		expiredInvitation:         {"email_not_found", http.StatusUnauthorized, "incorrect_credentials"},
 	}
 	p := launch(t, t.TempDir(), nil, "serve", "--dev")
 	printed := accountLine.FindAllStringSubmatch(p.greeting(t), -1)
@@ -134,6 +140,10 @@ func TestDevAccountsAreInEveryState(t *testing.T) {
 		body := strings.Replace(demoLogin, "ready@example.com", line[1], 1)
 		got := read[refusal](t, p.call(t, http.MethodPost, demoPath+"/login", "", body), state.status)
 		require.Equal(t, state.code, got.Code, line[1])
+		var looked struct{ Next, Code string }
+		found := p.call(t, http.MethodPost, demoPath+"/lookup", "", fmt.Sprintf(`{"email":%q}`, line[1]))
+		require.NoError(t, json.Unmarshal(found.body, &looked))
+		require.Equal(t, state.next, looked.Next+looked.Code, line[1])
 	}
 }
 

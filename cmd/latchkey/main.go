@@ -35,6 +35,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database up to this version."`
 	Portals portalsCommand `cmd:"" help:"List, make, show, enable and disable portals."`
 	Keys    keysCommand    `cmd:"" help:"Make, list and revoke API keys; reset the secret key of a copied database."`
+	Invite  inviteCommand  `cmd:"" help:"Invite somebody to a portal, such as its first administrator."`
 	Version versionCommand `cmd:"" help:"Tell the version."`
 }
 
