@@ -31,6 +31,8 @@ type jobWorker struct {
 
 // Work is one look at a message.
 func (w *jobWorker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	w.service.queue.running.Add(1)
+	defer w.service.queue.running.Add(-1)
 	again, err := w.service.work(ctx, job.Args.PortalID, job.Args.ID)
 	switch {
 	case err != nil:

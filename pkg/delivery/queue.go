@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -37,6 +38,8 @@ type queue struct {
 	db       *database.DB
 	service  *Service
 	inserter *river.Client[*sql.Tx]
+
+	running atomic.Int64 // how many jobs are being worked on
 
 	mu     sync.Mutex
 	worker worker // nil while not started
@@ -116,7 +119,7 @@ func (q *queue) start(ctx context.Context) (err error) {
 	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}
 	config.Workers = river.NewWorkers()
 	river.AddWorker(config.Workers, &jobWorker{service: q.service})
-	river.AddWorker(config.Workers, newTaskWorker(q.service.Tasks))
+	river.AddWorker(config.Workers, newTaskWorker(q.service.Tasks, &q.running))
 	config.PeriodicJobs = periodic(q.service.Tasks)
 
 	ctx = context.WithoutCancel(ctx) // River would take the end of ctx for a hard stop
@@ -149,7 +152,7 @@ func (q *queue) stop(ctx context.Context) error {
 		return nil
 	}
 	q.ended()
-	err := q.worker.Stop(ctx)
+	err := q.stopped(ctx)
 	if err != nil {
 		breaking, cancel := context.WithTimeout(context.WithoutCancel(ctx), breakOffTime)
 		defer cancel()
@@ -157,6 +160,34 @@ func (q *queue) stop(ctx context.Context) error {
 	}
 	q.close()
 	return err
+}
+
+// settled is after how long without a job a queue that was told to stop has done so: long for what River does after its
+// last one, and short for whoever waits.
+const (
+	settled      = 3 * time.Second
+	settledTicks = 30
+)
+
+// stopped waits for River to stop. When it becomes leader as it is told to, River 0.31 waits for itself for ever: its
+// elector tells a listener that is gone, under the lock that the listener needs to leave. It takes no job any more by
+// then, and once those that it had have ended nothing is lost by not waiting.
+func (q *queue) stopped(ctx context.Context) error {
+	done, worker := make(chan error, 1), q.worker
+	go func() { done <- worker.Stop(ctx) }()
+	tick := time.NewTicker(settled / settledTicks)
+	defer tick.Stop()
+	for idle := 0; idle < settledTicks; {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			if idle++; q.running.Load() > 0 {
+				idle = 0
+			}
+		}
+	}
+	return nil
 }
 
 func (q *queue) close() {

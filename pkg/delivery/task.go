@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -29,11 +30,12 @@ func (taskArgs) Kind() string { return "task" }
 type taskWorker struct {
 	river.WorkerDefaults[taskArgs]
 
-	tasks map[string]Task
+	tasks   map[string]Task
+	running *atomic.Int64
 }
 
-func newTaskWorker(tasks []Task) *taskWorker {
-	w := &taskWorker{tasks: make(map[string]Task)}
+func newTaskWorker(tasks []Task, running *atomic.Int64) *taskWorker {
+	w := &taskWorker{tasks: make(map[string]Task), running: running}
 	for _, t := range tasks {
 		w.tasks[t.Name] = t
 	}
@@ -42,6 +44,8 @@ func newTaskWorker(tasks []Task) *taskWorker {
 
 // Work runs a task; one that only another version of the program knows is left.
 func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
+	w.running.Add(1)
+	defer w.running.Add(-1)
 	if t, ok := w.tasks[job.Args.Name]; ok {
 		return t.Run(ctx)
 	}
