@@ -140,7 +140,10 @@ func (m *invitationImport) answer(place int, err error) {
 		f = fault.Wrap(fault.Internal, err)
 	}
 	text := detail(m.language, f)
-	if len(f.Fields) > 0 {
+	switch {
+	case f.Code == fault.MalformedRequest:
+		text = locale.Text(m.language, "import.unreadable_row", nil) // the request was read, and other rows went in
+	case len(f.Fields) > 0:
 		said := make([]string, 0, len(f.Fields))
 		for _, field := range fieldProblems(m.language, f.Fields) {
 			said = append(said, strings.TrimPrefix(field.Pointer, "/")+": "+field.Detail)

@@ -84,7 +84,7 @@ func TestImportTellsOfEveryRow(t *testing.T) {
 			{"h\x01@example.com", "validation_failed", "email: "},
 			{"j@example.com,\"a|" + strings.Repeat("a|", 40_000) + "\"", "validation_failed", "roles: "},
 			{"k@example.com,,\"d\ta\"", "validation_failed", "locale: "},
-			{"x,x,x,x,x,x,too many cells", "malformed_request", ""},
+			{"x,x,x,x,x,x,too many cells", "malformed_request", "This row cannot be read"},
 			{`i@example.com,a"b`, "malformed_request", ""},
 			{"last@example.com,\"editor\treader\"", "", ""},
 		}
