@@ -54,10 +54,12 @@ func (s *Server) importInvitations(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	waiting, cancel := step(c) // the file may have taken longer to come than a request has
+	defer cancel()
 	select {
 	case s.importing <- struct{}{}:
 		defer func() { <-s.importing }()
-	case <-c.Request().Context().Done():
+	case <-waiting.Done():
 		return fault.New(fault.Unavailable).After(requestTime)
 	}
 	run := invitationImport{
