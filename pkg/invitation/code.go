@@ -3,7 +3,6 @@ package invitation
 import (
 	"crypto/hmac"
 	"encoding/binary"
-	"errors"
 	"strings"
 	"unicode"
 
@@ -108,13 +107,4 @@ func plainCode(typed string) (plain string, ok bool) {
 		code = append(code, byte(r))
 	}
 	return string(code), len(code) == codeLength
-}
-
-// codeOf gives the code of an invitation that could be redeemed, "" where its key is not in use any more.
-func (c codes) codeOf(portalID uuid.UUID, i *Invitation) (string, error) {
-	code, err := c.derive(portalID, i.serial)
-	if errors.Is(err, keyring.ErrUnknownKey) {
-		return "", nil
-	}
-	return code, err
 }

@@ -126,7 +126,7 @@ type Waiting struct {
 func (w *Waiting) Pending(now time.Time) bool { return w != nil && w.ExpiresAt.After(now) }
 
 // Holder tells in one statement who has an address: an account, an invitation that waits, or both where the account is
-// a claim. Either is nil where there is none.
+// a claim; any other comes before an invitation. Either is nil where there is none.
 func (r *Repository) Holder(ctx context.Context, portalID uuid.UUID, address email.Address) (*account.Account, *Waiting, error) {
 	var (
 		id      uuid.NullUUID
@@ -143,7 +143,7 @@ func (r *Repository) Holder(ctx context.Context, portalID uuid.UUID, address ema
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
-	if err != nil || !id.Valid {
+	if err != nil || !id.Valid || a != nil && a.Claimed == nil {
 		return a, nil, err
 	}
 	return a, &Waiting{id.UUID, *counter, *locale, *database.Time(expires), keyring.ID(*key)}, nil

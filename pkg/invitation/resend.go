@@ -85,11 +85,10 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
-	owner := a != nil && a.Claimed == nil
-	pending := waiting.Pending(s.clock()) && !owner && s.Ring.Has(waiting.key)
+	pending := waiting.Pending(s.clock()) && s.Ring.Has(waiting.key)
 	switch {
 	case pending || p.Private():
-	case owner:
+	case a != nil && a.Claimed == nil:
 		return secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
 	case waiting != nil:
 		return secretmail.Issued{}, fault.New(fault.TokenExpired)

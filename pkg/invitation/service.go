@@ -64,7 +64,11 @@ func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
 	if i.Status(s.clock()) != Pending {
 		return "", nil
 	}
-	return s.codes.codeOf(p.ID, i)
+	code, err := s.codes.derive(p.ID, i.serial)
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return "", nil
+	}
+	return code, err
 }
 
 // Exported records that the invitations of a portal were exported, with their codes.

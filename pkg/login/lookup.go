@@ -43,7 +43,7 @@ func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Ad
 	switch {
 	case err != nil:
 		return Found{}, err
-	case invited.Pending(s.now()) && (a == nil || a.Claimed != nil):
+	case invited.Pending(s.now()):
 		return Found{Next: NextRedeem}, nil
 	case a == nil:
 		return Found{}, account.NotFound(address)

@@ -106,7 +106,7 @@ func (s *Service) holder(ctx context.Context, p *portal.Portal, address email.Ad
 	if err != nil {
 		return holder{}, err
 	}
-	if !invited.Pending(s.Now()) || owner != nil && owner.Claimed == nil {
+	if !invited.Pending(s.Now()) {
 		invited = nil
 	}
 	switch {
