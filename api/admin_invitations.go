@@ -102,7 +102,7 @@ func (r *inviteRequest) invitation(k *check, p *portal.Portal) invitation.New {
 func (k *check) term(pointer string, given int64) time.Duration {
 	const least, most = int64(invitation.MinTerm / time.Second), int64(invitation.MaxTerm / time.Second)
 	if given < least || given > most {
-		k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: fault.FieldOutOfRange, Limit: int(most)})
+		k.beyond(pointer, fault.FieldOutOfRange, int(most))
 		return 0
 	}
 	return time.Duration(given) * time.Second
@@ -202,7 +202,7 @@ func (s *Server) deleteInvitation(c echo.Context) error {
 type renewedBody struct {
 	invitationBody
 
-	ResendAfterSeconds int   `json:"resend_after_seconds"`
+	ResendAfterSeconds int64 `json:"resend_after_seconds"`
 	ExpiresIn          int64 `json:"expires_in"`
 }
 
@@ -224,6 +224,6 @@ func (s *Server) renewInvitation(c echo.Context) error {
 		return err
 	}
 	return respond(c, http.StatusAccepted, renewedBody{
-		out(i), int(seconds(issued.ResendAfter)), seconds(issued.ExpiresIn),
+		out(i), seconds(issued.ResendAfter), seconds(issued.ExpiresIn),
 	})
 }

@@ -23,8 +23,11 @@ const maxPassword = 4096
 // check collects what is wrong with a request, so that a person reads all of it at once.
 type check struct{ fields []fault.Field }
 
-func (k *check) wrong(pointer string, code fault.FieldCode) {
-	k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: code})
+func (k *check) wrong(pointer string, code fault.FieldCode) { k.beyond(pointer, code, 0) }
+
+// beyond is wrong by more than a limit.
+func (k *check) beyond(pointer string, code fault.FieldCode, limit int) {
+	k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: code, Limit: limit})
 }
 
 // err is validation_failed if anything was wrong.
@@ -55,13 +58,13 @@ func (k *check) password(pointer, typed string) {
 	case typed == "":
 		k.wrong(pointer, fault.FieldRequired)
 	case len(typed) > maxPassword:
-		k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: 128})
+		k.beyond(pointer, fault.FieldTooLong, 128)
 	}
 }
 
 func (k *check) longest(pointer, text string, limit int) {
 	if utf8.RuneCountInString(text) > limit {
-		k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: limit})
+		k.beyond(pointer, fault.FieldTooLong, limit)
 	}
 }
 
@@ -125,7 +128,7 @@ func (k *check) metadata(pointer string, value jsontext.Value) json.RawMessage {
 		k.wrong(pointer, fault.FieldType)
 		return nil
 	case len(value) > account.MaxMetadata:
-		k.fields = append(k.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: account.MaxMetadata})
+		k.beyond(pointer, fault.FieldTooLong, account.MaxMetadata)
 		return nil
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(value))

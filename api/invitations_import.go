@@ -191,7 +191,7 @@ func readCSV(c echo.Context) (*spreadsheet.File, error) {
 	rows := 0
 	for range file.Rows() {
 		if rows++; rows > maxImportRows {
-			k.fields = append(k.fields, fault.Field{Pointer: "/rows", Code: fault.FieldTooMany, Limit: maxImportRows})
+			k.beyond("/rows", fault.FieldTooMany, maxImportRows)
 			break
 		}
 	}
@@ -210,9 +210,7 @@ func (k *check) columns(names []string) {
 		}
 	}
 	if unknown >= 0 {
-		k.fields = append(k.fields, fault.Field{
-			Pointer: "/columns/" + cut(names[unknown], maxColumnName), Code: fault.FieldNotAllowed, Allowed: importColumns,
-		})
+		k.oneOf("/columns/"+cut(names[unknown], maxColumnName), names[unknown], importColumns...)
 	}
 	switch {
 	case addresses == 0:
@@ -246,7 +244,7 @@ func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 		}
 		switch {
 		case len(cell) > maxCell:
-			k.fields = append(k.fields, fault.Field{Pointer: "/" + column, Code: fault.FieldTooLong, Limit: maxCell})
+			k.beyond("/"+column, fault.FieldTooLong, maxCell)
 		case strings.ContainsFunc(cell, isHidden):
 			k.wrong("/"+column, fault.FieldControlCharacter)
 		default:

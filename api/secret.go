@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"math"
 	"net/http"
 	"strings"
 
@@ -131,14 +130,14 @@ func receiptOut(r delivery.Receipt) receiptBody {
 // issuedBody answers a call that sent a secret.
 type issuedBody struct {
 	Delivery           receiptBody `json:"delivery"`
-	ResendAfterSeconds int         `json:"resend_after_seconds"`
+	ResendAfterSeconds int64       `json:"resend_after_seconds"`
 	ExpiresIn          int64       `json:"expires_in"`
 }
 
 func respondIssued(c echo.Context, issued secretmail.Issued) error {
 	return respond(c, http.StatusAccepted, issuedBody{
 		Delivery: receiptOut(issued.Receipt), ExpiresIn: seconds(issued.ExpiresIn),
-		ResendAfterSeconds: int(math.Ceil(issued.ResendAfter.Seconds())),
+		ResendAfterSeconds: seconds(issued.ResendAfter),
 	})
 }
 
