@@ -115,11 +115,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		Messages: s.messages, Audit: s.audit, Digests: digests, Ring: o.Ring, Now: o.Now,
 	})
 	s.registration = registration.NewService(registration.Parts{
-		Accounts: accounts, Holders: invitations, Invitations: s.invitations, Passwords: passwords, Mail: mail,
+		Accounts: accounts, Invitations: s.invitations, Passwords: passwords, Mail: mail,
 		Audit: s.audit, Now: o.Now,
 	})
 	s.login = login.NewService(login.Parts{
-		DB: o.DB, Accounts: accounts, Holders: invitations, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets,
+		DB: o.DB, Accounts: accounts, Invitations: s.invitations, Lockouts: lockouts, Sessions: s.sessions, Resets: s.resets,
 		Messages: s.messages, Pool: o.Passwords, Passwords: passwords, Audit: s.audit, Digests: digests, Log: o.Log, Now: o.Now,
 	})
 	if !o.Unlimited {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -27,7 +27,7 @@ func decodeEmail(c echo.Context) (email.Address, error) {
 }
 
 type lookUpResponse struct {
-	Next     login.Next      `json:"next"`
+	Next     admission.Next  `json:"next"`
 	Methods  []portal.Method `json:"methods"`
 	Delivery *receiptBody    `json:"delivery,omitzero"`
 }

@@ -5,8 +5,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/login"
 )
 
 // issueReset answers POST /v1/portals/{portal}/password-resets.
@@ -55,5 +55,5 @@ func (s *Server) redeemReset(c echo.Context) error {
 	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), given, req.Password); err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, nextBody{login.NextPassword})
+	return respond(c, http.StatusOK, nextBody{admission.NextPassword})
 }

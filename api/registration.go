@@ -5,8 +5,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/registration"
 )
 
@@ -33,8 +33,8 @@ func (r *registerRequest) person(c echo.Context, k *check) registration.New {
 }
 
 type registeredBody struct {
-	Next     login.Next  `json:"next"`
-	Delivery receiptBody `json:"delivery"`
+	Next     admission.Next `json:"next"`
+	Delivery receiptBody    `json:"delivery"`
 }
 
 // register answers POST /v1/portals/{portal}/registrations.
@@ -81,7 +81,7 @@ func (s *Server) verifyConfirmation(c echo.Context) error {
 }
 
 type nextBody struct {
-	Next login.Next `json:"next"`
+	Next admission.Next `json:"next"`
 }
 
 // redeemConfirmation answers POST /v1/portals/{portal}/confirmations/redeem.

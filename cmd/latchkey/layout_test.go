@@ -23,6 +23,7 @@ var tiers = map[string]int{
 	"portal":  3,
 	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4,
 	"session": 5, "onetime": 5, "delivery": 5, // of accounts
+	"admission":     5,
 	"secretmail":    6, // a secret and the message that carries it
 	"passwordreset": 7, "invitation": 7,
 	"login":        8, // mails who has no password yet

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 // Limits of an account's members (contract §4).
@@ -68,12 +67,3 @@ func (a *Account) HasPassword() bool { return a.PasswordHash != "" }
 
 // Restamp ends every session and secret made before.
 func (a *Account) Restamp() { a.SecurityStamp = uuid.New() }
-
-// NotFound tells a person that an address has no account, and which one may have been meant.
-func NotFound(address email.Address) error {
-	f := fault.New(fault.EmailNotFound)
-	if meant := email.Suggest(address.Canonical(), nil); len(meant) > 0 {
-		f = f.With("did_you_mean", meant)
-	}
-	return f
-}

@@ -34,11 +34,11 @@ func (s *Service) pending(ctx context.Context, p *portal.Portal, n New, why erro
 	if fault.CodeOf(why) != fault.InvitationPending {
 		return why
 	}
-	_, waiting, err := s.Invitations.Holder(ctx, p.ID, n.Email)
-	if err != nil || waiting == nil {
+	holder, err := s.Holder(ctx, p, n.Email)
+	if err != nil || holder.Waiting == nil {
 		return why // it went meanwhile
 	}
-	return fault.New(fault.InvitationPending).With("invitation_id", waiting.ID)
+	return fault.New(fault.InvitationPending).With("invitation_id", holder.Waiting.ID)
 }
 
 // Made is what came of inviting one of many.

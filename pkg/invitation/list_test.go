@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -68,9 +69,12 @@ func TestTheMillisecondOfTheEnd(t *testing.T) {
 		i := d.invite(ann)
 		code := d.code(i)
 		d.time.pass(term - time.Millisecond)
-		_, waiting, err := d.Invitations.Holder(d.ctx, d.portal.ID, i.Email)
+		holder, err := d.Holder(d.ctx, d.portal, i.Email)
 		require.NoError(t, err)
-		require.True(t, waiting.Pending(d.clock()))
+		pending := func() bool {
+			return admission.Situation{Portal: d.portal, Invitation: holder.Waiting.Facts(), Now: d.clock()}.Invited()
+		}
+		require.True(t, pending())
 		require.Equal(t, Pending, i.Status(d.clock()))
 		require.Equal(t, code, d.code(d.again(i)))
 		require.NoError(t, d.verify(code))
@@ -78,7 +82,7 @@ func TestTheMillisecondOfTheEnd(t *testing.T) {
 		require.NoError(t, err)
 
 		d.time.pass(time.Millisecond)
-		require.False(t, waiting.Pending(d.clock()))
+		require.False(t, pending())
 		require.Equal(t, Expired, i.Status(d.clock()))
 		none, err := d.Code(d.portal, d.again(i))
 		require.NoError(t, err)

@@ -42,10 +42,9 @@ func TestPortalsAreApart(t *testing.T) {
 			require.Empty(t, other.listed(Filter{Status: status}))
 			require.Empty(t, other.listed(Filter{Status: status, Query: "ann", Before: uuid.Max}))
 		}
-		holder, waiting, err := d.Invitations.Holder(d.ctx, other.portal.ID, i.Email)
+		holder, err := d.Holder(d.ctx, other.portal, i.Email)
 		require.NoError(t, err)
-		require.Nil(t, holder)
-		require.Nil(t, waiting)
+		require.Zero(t, holder)
 		forgotten, err := d.Forget(d.ctx, other.portal, owner)
 		require.NoError(t, err)
 		require.Empty(t, forgotten)

@@ -111,23 +111,9 @@ func (r *Repository) page(ctx context.Context, portalID uuid.UUID, f Filter, now
 	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY i.id DESC LIMIT ?`, append(args, f.Limit)...), scan)
 }
 
-// Waiting is an invitation that holds its address: it was neither accepted nor deleted, nor has an account come in its
-// place.
-type Waiting struct {
-	ID        uuid.UUID
-	Counter   int64
-	Locale    string
-	ExpiresAt time.Time
-
-	key keyring.ID
-}
-
-// Pending reports whether it can still be redeemed.
-func (w *Waiting) Pending(now time.Time) bool { return w != nil && w.ExpiresAt.After(now) }
-
-// Holder tells in one statement who has an address: an account, an invitation that waits, or both where the account is
-// a claim; any other comes before an invitation. Either is nil where there is none.
-func (r *Repository) Holder(ctx context.Context, portalID uuid.UUID, address email.Address) (*account.Account, *Waiting, error) {
+// holder reads in one statement who has an address: an account, an invitation that waits, or both where the account is
+// an unverified registration. Any other account comes before an invitation. It joins accounts, of pkg/account.
+func (r *Repository) holder(ctx context.Context, portalID uuid.UUID, address email.Address) (Holder, error) {
 	var (
 		id      uuid.NullUUID
 		counter *int64
@@ -144,9 +130,9 @@ func (r *Repository) Holder(ctx context.Context, portalID uuid.UUID, address ema
 		a, err = nil, nil
 	}
 	if err != nil || !id.Valid || a != nil && a.Claimed == nil {
-		return a, nil, err
+		return Holder{Account: a}, err
 	}
-	return a, &Waiting{id.UUID, *counter, *locale, *database.Time(expires), keyring.ID(*key)}, nil
+	return Holder{a, &Waiting{id.UUID, *counter, *locale, *database.Time(expires), keyring.ID(*key)}}, nil
 }
 
 // nextNumbers takes n numbers that no invitation of the portal ever had, and gives the first. Whoever comes at the same

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -81,21 +81,22 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 // Errors, at open portals: email_not_found; email_already_registered; token_expired when the invitation has, or its
 // secret key is not in use any more. At all resend_too_soon.
 func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
-	a, waiting, err := s.Invitations.Holder(ctx, p.ID, address)
+	holder, err := s.Holder(ctx, p, address)
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
-	pending := waiting.Pending(s.clock()) && s.Ring.Has(waiting.key)
-	switch {
-	case pending || p.Private():
-	case a != nil && a.Claimed == nil:
-		return secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
-	case waiting != nil:
-		return secretmail.Issued{}, fault.New(fault.TokenExpired)
-	default:
-		return secretmail.Issued{}, account.NotFound(address)
+	waiting := holder.Waiting
+	situation := admission.Situation{
+		Portal: p, Address: address, Account: holder.Account, Invitation: waiting.Facts(), Now: s.clock(),
 	}
-	if !pending {
+	if waiting != nil {
+		situation.Invitation.KeyLost = !s.Ring.Has(waiting.key)
+	}
+	answer := situation.At(admission.ResendInvitation)
+	if err := answer.Err(); err != nil {
+		return secretmail.Issued{}, err
+	}
+	if answer.Silent() {
 		waiting = nil
 	}
 	mail := s.Again(p, address, waiting)

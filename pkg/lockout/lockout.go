@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -72,17 +71,4 @@ func (s State) Remaining(rules portal.Lockout, now time.Time) int {
 		return 0
 	}
 	return min(rules.Threshold-s.Failed(rules, now), int(InARow-s.inARow))
-}
-
-// Refusal is what a try is told while the state refuses it, whatever the password; nil when it does not.
-//
-// Errors: account_locked (locked_until), password_reset_required.
-func (s State) Refusal(now time.Time) error {
-	if until, locked := s.Locked(now); locked {
-		return fault.New(fault.AccountLocked).With("locked_until", until).After(until.Sub(now))
-	}
-	if s.ResetRequired() {
-		return fault.New(fault.PasswordResetRequired)
-	}
-	return nil
 }

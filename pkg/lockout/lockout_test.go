@@ -1,14 +1,12 @@
 package lockout
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -52,22 +50,25 @@ func TestStateCounts(t *testing.T) {
 	}
 }
 
-func TestStateRefuses(t *testing.T) {
+func TestStateLocks(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, State{}.Refusal(noon))
-	require.NoError(t, failed(0, 1, 2, 3, 4).Refusal(noon), "failures refuse nobody, a lock does")
-	require.NoError(t, State{lockedUntil: noon.UnixMilli()}.Refusal(noon))
-	require.NoError(t, State{inARow: InARow - 1}.Refusal(noon))
-
-	// The lock is told first, for it ends.
-	for _, inARow := range []int64{0, InARow} {
-		var f *fault.Error
-		require.True(t, errors.As(State{lockedUntil: noon.Add(time.Minute).UnixMilli(), inARow: inARow}.Refusal(noon), &f))
-		require.Equal(t, fault.AccountLocked, f.Code)
-		require.Equal(t, time.Minute, f.RetryAfter)
-		require.Equal(t, noon.Add(time.Minute), f.Members["locked_until"])
+	for name, tt := range map[string]struct {
+		state                 State
+		locked, resetRequired bool
+	}{
+		"no failure":                   {State{}, false, false},
+		"failures lock nothing":        {failed(0, 1, 2, 3, 4), false, false},
+		"locked":                       {State{lockedUntil: noon.Add(time.Minute).UnixMilli()}, true, false},
+		"the lock is over":             {State{lockedUntil: noon.UnixMilli()}, false, false},
+		"99 in a row":                  {State{inARow: InARow - 1}, false, false},
+		"a hundred in a row":           {State{inARow: InARow}, false, true},
+		"a hundred in a row, and lock": {State{inARow: InARow, lockedUntil: noon.UnixMilli() + 1}, true, true},
+	} {
+		until, locked := tt.state.Locked(noon)
+		require.Equal(t, tt.locked, locked, name)
+		require.Equal(t, tt.state.lockedUntil, until.UnixMilli(), name)
+		require.Equal(t, tt.resetRequired, tt.state.ResetRequired(), name)
 	}
-	require.ErrorIs(t, State{inARow: InARow}.Refusal(noon), fault.New(fault.PasswordResetRequired))
 }
 
 func TestStateIsClean(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -42,11 +43,13 @@ func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *ac
 // changeOwn is one try. Errors: session.ErrChanged when the account changed meanwhile.
 func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, sessionID uuid.UUID,
 	current, next string) error {
-	if !a.HasPassword() {
-		return fault.New(fault.PasswordNotSet)
-	}
 	subject := s.digests.Account(p.ID, a.ID)
-	if err := s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, nil); err != nil {
+	state, err := s.lockouts.Get(ctx, p.ID, lockout.CurrentPassword, subject)
+	if err != nil {
+		return err
+	}
+	situation := admission.Situation{Portal: p, Account: a, Lock: state, Now: s.now()}
+	if err := situation.At(admission.OwnPassword).Err(); err != nil {
 		return err
 	}
 	result, err := s.compare(ctx, a, current)
@@ -95,7 +98,7 @@ func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *ac
 	if err != nil {
 		return err
 	}
-	refusal := state.Refusal(now)
+	refusal := s.locked(p, state)
 	if counted {
 		refusal = fault.New(fault.CurrentPasswordIncorrect).With("attempts_remaining", state.Remaining(p.Lockout, now))
 	}

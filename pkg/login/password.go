@@ -3,12 +3,12 @@ package login
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -74,11 +74,11 @@ func (s *Service) decide(ctx context.Context, p *portal.Portal, try Attempt) (se
 // attempt compares the password with what was read, and decides.
 func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, subject []byte, a *account.Account,
 	state lockout.State) (session.Granted, error) {
-	if err := state.Refusal(s.now()); err != nil {
-		return session.Granted{}, err
+	situation := admission.Situation{
+		Portal: p, Address: try.Email, Account: a, Lock: state, Resource: try.Resource, Now: s.now(),
 	}
-	if a != nil && !a.HasPassword() && !p.Private() {
-		return session.Granted{}, s.passwordNotSet(ctx, p, a)
+	if refused := situation.At(admission.BeforePassword); refused.Err() != nil {
+		return session.Granted{}, s.withSetPasswordMail(ctx, situation, refused.Err())
 	}
 	result, err := s.compare(ctx, a, try.Password)
 	if err != nil {
@@ -86,10 +86,11 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, su
 	}
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
-	if !result.Match || (p.Private() && unconfirmed(p, a)) {
+	refused := situation.At(admission.AfterPassword)
+	if !result.Match || refused.Code() == fault.IncorrectCredentials {
 		return session.Granted{}, s.countFailure(ctx, p, try, subject)
 	}
-	if err := admit(p, a, try.Resource); err != nil {
+	if err := refused.Err(); err != nil {
 		return session.Granted{}, s.unlessLocked(ctx, p, lockout.Login, subject, err)
 	}
 	granted, err := s.start(ctx, p, try, subject, a, state)
@@ -99,13 +100,14 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, su
 	return granted, err
 }
 
-// passwordNotSet tells a person to set a password, and mails the link as the lookup does.
-func (s *Service) passwordNotSet(ctx context.Context, p *portal.Portal, a *account.Account) error {
-	f := fault.New(fault.PasswordNotSet)
-	if a.Disabled != nil {
-		return f
+// withSetPasswordMail mails the link to set a password where that is what is missing, as the lookup does, and adds its
+// receipt to the refusal.
+func (s *Service) withSetPasswordMail(ctx context.Context, situation admission.Situation, refusal error) error {
+	var f *fault.Error
+	if !errors.As(refusal, &f) || f.Code != fault.PasswordNotSet || !situation.At(admission.RequestReset).Open() {
+		return refusal
 	}
-	receipt, err := s.resets.Outstanding(ctx, p, a)
+	receipt, err := s.resets.Outstanding(ctx, situation.Portal, situation.Account)
 	if err != nil {
 		return err
 	}
@@ -115,17 +117,22 @@ func (s *Service) passwordNotSet(ctx context.Context, p *portal.Portal, a *accou
 	return f
 }
 
-// unlessLocked gives why not, unless a lock came while the hash was computed: the lock comes first, or tries that run at
-// once would tell a right password however many were wrong.
+// unlessLocked returns why, unless a lock came while the hash was computed. The lock comes first: otherwise tries that
+// run at once could find a right password after any number of wrong ones.
 func (s *Service) unlessLocked(ctx context.Context, p *portal.Portal, kind lockout.Kind, subject []byte, why error) error {
 	state, err := s.lockouts.Get(ctx, p.ID, kind, subject)
 	if err != nil {
 		return err
 	}
-	if refusal := state.Refusal(s.now()); refusal != nil {
+	if refusal := s.locked(p, state); refusal != nil {
 		return refusal
 	}
 	return why
+}
+
+// locked is the refusal of a lock, whoever asks; nil where it refuses nothing.
+func (s *Service) locked(p *portal.Portal, state lockout.State) error {
+	return admission.Situation{Portal: p, Lock: state, Now: s.now()}.At(admission.OwnPassword).Err()
 }
 
 // compare hashes once whoever is asked for, also nobody.
@@ -139,19 +146,6 @@ func (s *Service) compare(ctx context.Context, a *account.Account, secret string
 		return password.Result{}, nil
 	}
 	return result, err
-}
-
-// admit says what keeps out a person whose password is right.
-func admit(p *portal.Portal, a *account.Account, resource string) error {
-	switch {
-	case a.Disabled != nil:
-		return fault.New(fault.AccountDisabled)
-	case unconfirmed(p, a):
-		return fault.New(fault.EmailNotConfirmed)
-	case resource != "" && !slices.Contains(a.Entitlements, resource):
-		return fault.New(fault.ResourceNotGranted)
-	}
-	return nil
 }
 
 // start begins the session if no lock came meanwhile. Where failures stood they are cleared in the same transaction,
@@ -187,7 +181,7 @@ func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attemp
 		return err
 	}
 	if !counted {
-		return state.Refusal(now)
+		return s.locked(p, state)
 	}
 	f := fault.New(fault.IncorrectCredentials).With("attempts_remaining", state.Remaining(p.Lockout, now))
 	if hints := password.Hints(try.Password, p.PasswordMinLength); len(hints) > 0 {

@@ -19,43 +19,43 @@ import (
 
 // Service logs people in.
 type Service struct {
-	db        *database.DB
-	repo      *Repository
-	accounts  *account.Repository
-	holders   *invitation.Repository
-	lockouts  *lockout.Repository
-	sessions  *session.Service
-	resets    *passwordreset.Service
-	messages  *delivery.Service
-	pool      *password.Pool
-	passwords *account.Passwords
-	audit     *audit.Recorder
-	digests   *installation.Digests
-	log       *slog.Logger
-	now       func() time.Time
+	db          *database.DB
+	repo        *Repository
+	accounts    *account.Repository
+	invitations *invitation.Service
+	lockouts    *lockout.Repository
+	sessions    *session.Service
+	resets      *passwordreset.Service
+	messages    *delivery.Service
+	pool        *password.Pool
+	passwords   *account.Passwords
+	audit       *audit.Recorder
+	digests     *installation.Digests
+	log         *slog.Logger
+	now         func() time.Time
 }
 
 // Parts are what a Service works with.
 type Parts struct {
-	DB        *database.DB
-	Accounts  *account.Repository
-	Holders   *invitation.Repository
-	Lockouts  *lockout.Repository
-	Sessions  *session.Service
-	Resets    *passwordreset.Service
-	Messages  *delivery.Service
-	Pool      *password.Pool
-	Passwords *account.Passwords
-	Audit     *audit.Recorder
-	Digests   *installation.Digests
-	Log       *slog.Logger
-	Now       func() time.Time
+	DB          *database.DB
+	Accounts    *account.Repository
+	Invitations *invitation.Service
+	Lockouts    *lockout.Repository
+	Sessions    *session.Service
+	Resets      *passwordreset.Service
+	Messages    *delivery.Service
+	Pool        *password.Pool
+	Passwords   *account.Passwords
+	Audit       *audit.Recorder
+	Digests     *installation.Digests
+	Log         *slog.Logger
+	Now         func() time.Time
 }
 
 // NewService logs people in with the passwords of accounts.
 func NewService(with Parts) *Service {
 	return &Service{
-		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, holders: with.Holders,
+		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, invitations: with.Invitations,
 		lockouts: with.Lockouts, sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool,
 		passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
 	}

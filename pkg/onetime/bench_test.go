@@ -59,14 +59,14 @@ func BenchmarkIssue(b *testing.B) {
 
 func BenchmarkVerify(b *testing.B) {
 	bench(b, true, func(s *Service, l *ledger, _ Wanted, token string) error {
-		_, err := s.Check(context.Background(), l.portal, Password, Given{Token: token}, false)
+		_, err := s.Check(context.Background(), l.portal, Password, Given{Token: token})
 		return err
 	})
 }
 
 func BenchmarkRedeem(b *testing.B) {
 	bench(b, true, func(s *Service, l *ledger, _ Wanted, token string) error {
-		_, err := s.RedeemToken(context.Background(), l.portal, Password, token, false)
+		_, err := s.RedeemToken(context.Background(), l.portal, Password, token)
 		return err
 	})
 }

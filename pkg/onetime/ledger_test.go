@@ -184,15 +184,15 @@ func (l *ledger) issueLater(p person) Secret {
 }
 
 func (l *ledger) checkToken(token string) (Found, error) {
-	return l.Check(l.ctx, l.portal, Password, Given{Token: token}, false)
+	return l.Check(l.ctx, l.portal, Password, Given{Token: token})
 }
 
 func (l *ledger) checkCode(subject []byte, code string) (Found, error) {
-	return l.Check(l.ctx, l.portal, Password, Given{Subject: subject, Code: code}, false)
+	return l.Check(l.ctx, l.portal, Password, Given{Subject: subject, Code: code})
 }
 
 func (l *ledger) redeemToken(token string) error {
-	_, err := l.RedeemToken(l.ctx, l.portal, Password, token, false)
+	_, err := l.RedeemToken(l.ctx, l.portal, Password, token)
 	return err
 }
 
@@ -201,7 +201,7 @@ func (l *ledger) redeemCode(subject []byte, code string) error {
 	if err != nil {
 		return err
 	}
-	return l.Consume(l.ctx, l.portal, Password, found, false)
+	return l.Consume(l.ctx, l.portal, Password, found)
 }
 
 // guess types n different wrong codes and gives how many of them were heard.

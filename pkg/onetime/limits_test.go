@@ -335,7 +335,7 @@ func TestCodesBelongToOneAddressPurposeAndPortal(t *testing.T) {
 			purpose Purpose
 			subject []byte
 		}{{l.portal, Password, other.subject}, {l.portal, Confirmation, p.subject}, {elsewhere, Password, p.subject}} {
-			_, err := l.Check(l.ctx, at.portal, at.purpose, Given{Subject: at.subject, Code: secret.Code}, false)
+			_, err := l.Check(l.ctx, at.portal, at.purpose, Given{Subject: at.subject, Code: secret.Code})
 			require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])
 		}
 		require.NoError(t, l.redeemCode(p.subject, secret.Code))

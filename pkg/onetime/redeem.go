@@ -23,15 +23,14 @@ func errMoving() error { return fault.New(fault.Unavailable).After(time.Second) 
 
 // Check says whether a secret is good, and consumes nothing. A wrong code is counted, once and for all, which is why a
 // code is not checked inside a transaction. An entry that cannot be a code, since it is not 6 digits, is as wrong as a
-// changed token and counts as little: it tells a guesser nothing. At a private portal a disabled account's secret has
-// expired. What is found of a refused secret is whose it was meant to be, for the audit trail: nothing of a forged token,
+// changed token and counts as little: it tells a guesser nothing. What is found of a refused secret is whose it was meant to be, for the audit trail: nothing of a forged token,
 // or of what is no code.
 //
 // Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
 // token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
-func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given, private bool) (Found, error) {
+func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given) (Found, error) {
 	if given.Token == "" {
-		return s.checkCode(ctx, portalID, purpose, given, private)
+		return s.checkCode(ctx, portalID, purpose, given)
 	}
 	of, err := readToken(s.ring, portalID, purpose, given.Token)
 	if err != nil {
@@ -41,13 +40,13 @@ func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose
 	if err != nil {
 		return Found{}, err
 	}
-	if err := row.tokenVerdict(of, private, s.clock()); err != nil {
+	if err := row.tokenVerdict(of, s.clock()); err != nil {
 		return row.refused(of.subject), err
 	}
 	return row.found(proof{seed: of}), nil
 }
 
-func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given, private bool) (Found, error) {
+func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given) (Found, error) {
 	if s.repo.inTx(ctx) {
 		return Found{}, errInTx
 	}
@@ -68,7 +67,7 @@ func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Pur
 			return row.refused(given.Subject), err
 		}
 		if of, matched := s.match(row, seed{portalID: portalID, purpose: purpose, subject: given.Subject}, code); matched {
-			if err := row.verdict(of.generation, private, now); err != nil {
+			if err := row.verdict(of.generation, now); err != nil {
 				return row.refused(given.Subject), err
 			}
 			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
@@ -115,26 +114,26 @@ func (s *Service) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose,
 // for. Whatever may have happened since Check is checked once more.
 //
 // Errors: Check's.
-func (s *Service) Consume(ctx context.Context, portalID uuid.UUID, purpose Purpose, found Found, private bool) error {
+func (s *Service) Consume(ctx context.Context, portalID uuid.UUID, purpose Purpose, found Found) error {
 	if found.proof.portalID != portalID || found.proof.purpose != purpose {
 		return fault.New(fault.TokenInvalid)
 	}
-	_, err := s.consume(ctx, found.proof, private)
+	_, err := s.consume(ctx, found.proof)
 	return err
 }
 
 // RedeemToken is Check and Consume of a token in one statement, for where nothing is to be done between them.
 //
 // Errors: Check's.
-func (s *Service) RedeemToken(ctx context.Context, portalID uuid.UUID, purpose Purpose, token string, private bool) (Found, error) {
+func (s *Service) RedeemToken(ctx context.Context, portalID uuid.UUID, purpose Purpose, token string) (Found, error) {
 	of, err := readToken(s.ring, portalID, purpose, token)
 	if err != nil {
 		return Found{}, err
 	}
-	return s.consume(ctx, proof{seed: of}, private)
+	return s.consume(ctx, proof{seed: of})
 }
 
-func (s *Service) consume(ctx context.Context, p proof, private bool) (Found, error) {
+func (s *Service) consume(ctx context.Context, p proof) (Found, error) {
 	now := s.clock()
 	redeemed, err := s.repo.redeem(ctx, p, now)
 	if err == nil {
@@ -151,7 +150,7 @@ func (s *Service) consume(ctx context.Context, p proof, private bool) (Found, er
 		err = row.refusal(now)
 	}
 	if err == nil {
-		err = row.tokenVerdict(p.seed, private, now)
+		err = row.tokenVerdict(p.seed, now)
 	}
 	if err == nil { // it was not good a moment ago, and is now
 		err = errMoving()

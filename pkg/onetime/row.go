@@ -59,9 +59,8 @@ func (l issues) all() iter.Seq2[int64, keyring.ID] {
 
 // verdict is what a genuine secret of a generation is told; nil when it is good.
 //
-// Errors, in the contract's order: token_used, token_superseded; then account_disabled, which a private portal never
-// tells; token_expired.
-func (r *row) verdict(generation int64, private bool, now time.Time) error {
+// Errors, in this order: token_used, token_superseded, account_disabled, token_expired.
+func (r *row) verdict(generation int64, now time.Time) error {
 	switch {
 	case r.redeemed.holds(generation):
 		return fault.New(fault.TokenUsed)
@@ -69,20 +68,20 @@ func (r *row) verdict(generation int64, private bool, now time.Time) error {
 		return fault.New(fault.TokenSuperseded)
 	case generation > r.generation: // the row was swept, or the database is a restored backup
 		return fault.New(fault.TokenExpired)
-	case r.disabled && !private:
+	case r.disabled:
 		return fault.New(fault.AccountDisabled)
-	case r.disabled, !r.unchanged, r.expiresAt <= now.UnixMilli():
+	case !r.unchanged, r.expiresAt <= now.UnixMilli():
 		return fault.New(fault.TokenExpired)
 	}
 	return nil
 }
 
 // tokenVerdict is verdict, and token_invalid before it.
-func (r *row) tokenVerdict(of seed, private bool, now time.Time) error {
+func (r *row) tokenVerdict(of seed, now time.Time) error {
 	if r.forged(of) {
 		return fault.New(fault.TokenInvalid)
 	}
-	return r.verdict(of.generation, private, now)
+	return r.verdict(of.generation, now)
 }
 
 // forged reports whether a token was derived under another key than its secret was issued under. Whoever got hold of

@@ -83,7 +83,7 @@ func (s *Service) Secret(ctx context.Context, portalID uuid.UUID, purpose Purpos
 // derive makes the secret of a row's newest generation. What was issued under a key that the ring has no more can be
 // redeemed by nobody.
 func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
-	if err := row.verdict(of.generation, false, now); err != nil {
+	if err := row.verdict(of.generation, now); err != nil {
 		return Secret{}, err
 	}
 	code, err := of.code(s.ring)

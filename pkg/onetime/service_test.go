@@ -183,11 +183,11 @@ func TestTransactions(t *testing.T) {
 
 		secret := l.issue(p)
 		for _, given := range []Given{{Token: secret.Token}, {Subject: p.subject, Code: secret.Code}} {
-			found, err := l.Check(l.ctx, l.portal, Password, given, false)
+			found, err := l.Check(l.ctx, l.portal, Password, given)
 			require.NoError(t, err)
 			err = l.db.InTx(l.ctx, func(ctx context.Context) error {
-				require.NoError(t, l.Consume(ctx, l.portal, Password, found, false))
-				requireCode(t, fault.TokenUsed, l.Consume(ctx, l.portal, Password, found, false))
+				require.NoError(t, l.Consume(ctx, l.portal, Password, found))
+				requireCode(t, fault.TokenUsed, l.Consume(ctx, l.portal, Password, found))
 				return failed
 			})
 			require.ErrorIs(t, err, failed)
@@ -196,7 +196,7 @@ func TestTransactions(t *testing.T) {
 		require.NoError(t, err, "nothing is consumed where the effects fail")
 
 		err = l.db.InTx(l.ctx, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)}, false)
+			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)})
 			return err
 		})
 		require.ErrorIs(t, err, errInTx, "a count could be taken back")
@@ -248,14 +248,14 @@ func TestBudget(t *testing.T) {
 		}
 		check := func(given Given) (found Found) {
 			budget("check", 1, func(ctx context.Context) (err error) {
-				found, err = l.Check(ctx, l.portal, Password, given, false)
+				found, err = l.Check(ctx, l.portal, Password, given)
 				return err
 			})
 			return found
 		}
 		consume := func(found Found) {
 			budget("consume", 1, func(ctx context.Context) error {
-				return l.Consume(ctx, l.portal, Password, found, false)
+				return l.Consume(ctx, l.portal, Password, found)
 			})
 		}
 		for range 2 {
@@ -268,7 +268,7 @@ func TestBudget(t *testing.T) {
 		secret := l.issue(p)
 		check(Given{Token: secret.Token})
 		budget("a wrong code", 2, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)}, false)
+			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)})
 			requireCode(t, fault.TokenInvalid, err)
 			return nil
 		})
@@ -276,7 +276,7 @@ func TestBudget(t *testing.T) {
 		consume(check(Given{Token: l.issueLater(p).Token}))
 		secret = l.issueLater(p)
 		budget("redeem a token", 1, func(ctx context.Context) error {
-			_, err := l.RedeemToken(ctx, l.portal, Password, secret.Token, false)
+			_, err := l.RedeemToken(ctx, l.portal, Password, secret.Token)
 			return err
 		})
 	})

@@ -19,7 +19,6 @@ func TestVerdicts(t *testing.T) {
 	tests := []struct {
 		name    string
 		arrange func(t *testing.T, l *ledger, p person, first Secret)
-		private bool
 		want    fault.Code
 		code    fault.Code // what the typed code is told, where that differs
 	}{
@@ -122,11 +121,6 @@ func TestVerdicts(t *testing.T) {
 			want:    fault.AccountDisabled,
 		},
 		{
-			name:    "disabled, at a private portal",
-			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) { l.disable(p) },
-			private: true, want: fault.TokenExpired,
-		},
-		{
 			name: "disabled, and enabled again",
 			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
 				l.disable(p)
@@ -189,9 +183,9 @@ func TestVerdicts(t *testing.T) {
 				token, code := Given{Token: first.Token}, Given{Subject: p.subject, Code: first.Code}
 
 				for range 2 { // looking changes nothing
-					_, err := l.Check(l.ctx, l.portal, Password, token, test.private)
+					_, err := l.Check(l.ctx, l.portal, Password, token)
 					require.Equal(t, test.want, fault.CodeOf(err))
-					found, err := l.Check(l.ctx, l.portal, Password, code, test.private)
+					found, err := l.Check(l.ctx, l.portal, Password, code)
 					require.Equal(t, test.code, fault.CodeOf(err))
 					if err == nil {
 						require.Equal(t, Found{
@@ -200,7 +194,7 @@ func TestVerdicts(t *testing.T) {
 						}, found)
 					}
 				}
-				_, err := l.RedeemToken(l.ctx, l.portal, Password, first.Token, test.private)
+				_, err := l.RedeemToken(l.ctx, l.portal, Password, first.Token)
 				require.Equal(t, test.want, fault.CodeOf(err))
 			})
 		}
@@ -241,10 +235,10 @@ func TestConsumeLooksAgain(t *testing.T) {
 					if typed {
 						given, want = Given{Subject: p.subject, Code: s.Code}, test.typed
 					}
-					found, err := l.Check(l.ctx, l.portal, Password, given, false)
+					found, err := l.Check(l.ctx, l.portal, Password, given)
 					require.NoError(t, err)
 					test.meanwhile(t, l, p, s)
-					require.Equal(t, want, fault.CodeOf(l.Consume(l.ctx, l.portal, Password, found, false)))
+					require.Equal(t, want, fault.CodeOf(l.Consume(l.ctx, l.portal, Password, found)))
 				}
 			})
 		}
@@ -258,10 +252,10 @@ func TestConsumeTakesWhatCheckFound(t *testing.T) {
 		found, err := l.checkToken(s.Token)
 		require.NoError(t, err)
 		made := Found{AccountID: found.AccountID, Subject: found.Subject, Generation: found.Generation}
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Password, made, false))
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, found, false))
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Password, found, false))
-		require.NoError(t, l.Consume(l.ctx, l.portal, Password, found, false))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Password, made))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, found))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Password, found))
+		require.NoError(t, l.Consume(l.ctx, l.portal, Password, found))
 	})
 }
 
@@ -277,9 +271,9 @@ func TestTokensThatAreNone(t *testing.T) {
 		ctx, counter := database.CountStatements(l.ctx)
 		check := func(portal uuid.UUID, purpose Purpose, token string) {
 			t.Helper()
-			_, err := l.Check(ctx, portal, purpose, Given{Token: token}, false)
+			_, err := l.Check(ctx, portal, purpose, Given{Token: token})
 			requireCode(t, fault.TokenInvalid, err)
-			_, err = l.RedeemToken(ctx, portal, purpose, token, false)
+			_, err = l.RedeemToken(ctx, portal, purpose, token)
 			requireCode(t, fault.TokenInvalid, err)
 			_, _, err = l.AccountOf(ctx, portal, purpose, token)
 			requireCode(t, fault.TokenInvalid, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -50,21 +51,34 @@ func NewService(with Parts) *Service { return &Service{with} }
 //
 // Errors: email_not_found, account_disabled (open portals); resend_too_soon.
 func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
-	a, err := s.find(ctx, p, address)
+	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	if errors.Is(err, database.ErrNotFound) {
+		a, err = nil, nil
+	}
 	if err != nil {
 		return secretmail.Issued{}, err
+	}
+	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.Now()}.At(admission.RequestReset)
+	if err := answer.Err(); err != nil {
+		return secretmail.Issued{}, err
+	}
+	if answer.Silent() {
+		a = nil
 	}
 	return s.issue(ctx, p, address, a)
 }
 
-// IssueAgain does so for whom an older link was sent to. Errors: Issue's, token_invalid, token_expired.
+// IssueAgain mails another one to the person whom an older link was sent to.
+//
+// Errors: Issue's, token_invalid, token_expired.
 func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
 	a, err := s.Mail.Addressee(ctx, p, onetime.Password, token)
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
-	if a.Disabled != nil {
-		return secretmail.Issued{}, disabled(p)
+	situation := admission.Situation{Portal: p, Address: a.Email, Account: a, Now: s.Now()}
+	if err := situation.At(admission.UseSecret).Err(); err != nil {
+		return secretmail.Issued{}, err
 	}
 	return s.issue(ctx, p, a.Email, a)
 }
@@ -94,31 +108,6 @@ func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Acc
 		return nil, nil
 	}
 	return &receipt, err
-}
-
-// find is the account that a mail goes to; at a private portal nobody stands for one that must not be told of.
-func (s *Service) find(ctx context.Context, p *portal.Portal, address email.Address) (*account.Account, error) {
-	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
-	switch {
-	case errors.Is(err, database.ErrNotFound) && p.Private():
-		return nil, nil
-	case errors.Is(err, database.ErrNotFound):
-		return nil, account.NotFound(address)
-	case err != nil:
-		return nil, err
-	case a.Disabled != nil && p.Private():
-		return nil, nil
-	case a.Disabled != nil:
-		return nil, fault.New(fault.AccountDisabled)
-	}
-	return a, nil
-}
-
-func disabled(p *portal.Portal) error {
-	if p.Private() {
-		return fault.New(fault.TokenExpired)
-	}
-	return fault.New(fault.AccountDisabled)
 }
 
 func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -134,7 +135,7 @@ var secretFaults = []fault.Code{
 
 // Check says whether a secret is good, and records why not, unless it is a token of nobody's. Errors: onetime's.
 func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, given onetime.Given, event audit.Type) (onetime.Found, error) {
-	found, err := s.secrets.Check(ctx, p.ID, purpose, given, p.Private())
+	found, err := s.secrets.Check(ctx, p.ID, purpose, given)
 	return found, s.refused(ctx, p, event, found, err)
 }
 
@@ -156,7 +157,7 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.
 	}
 	if err == nil {
 		err = s.db.InTx(ctx, func(ctx context.Context) error {
-			if err := s.secrets.Consume(ctx, p.ID, purpose, found, p.Private()); err != nil {
+			if err := s.secrets.Consume(ctx, p.ID, purpose, found); err != nil {
 				return err
 			}
 			return do(ctx, a, found)
@@ -170,6 +171,9 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.
 
 // refused records why a secret was, and gives the reason back.
 func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Type, found onetime.Found, why error) error {
+	if code := fault.CodeOf(why); code == fault.AccountDisabled {
+		why = admission.Situation{Portal: p}.Told(admission.UseSecret, code)
+	}
 	if found.Subject == nil || !slices.Contains(secretFaults, fault.CodeOf(why)) {
 		return why
 	}

@@ -1,0 +1,45 @@
+package invitation
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Holder is who has an address. Either member is nil where there is none; both are set where the account is an unverified
+// registration.
+type Holder struct {
+	Account *account.Account
+	Waiting *Waiting
+}
+
+// Waiting is an invitation that holds its address: it was neither accepted nor deleted, and no account has come in its
+// place.
+type Waiting struct {
+	ID        uuid.UUID
+	Counter   int64
+	Locale    string
+	ExpiresAt time.Time
+
+	key keyring.ID
+}
+
+// Facts is the invitation as admission sees it; nil for none.
+func (w *Waiting) Facts() *admission.Invitation {
+	if w == nil {
+		return nil
+	}
+	return &admission.Invitation{ExpiresAt: w.ExpiresAt}
+}
+
+// Holder finds who has an address, in one statement.
+func (s *Service) Holder(ctx context.Context, p *portal.Portal, address email.Address) (Holder, error) {
+	return s.Invitations.holder(ctx, p.ID, address)
+}

@@ -1,0 +1,88 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/admission"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+)
+
+// Verified is a secret that is good.
+type Verified struct {
+	Email     string
+	ExpiresAt time.Time
+}
+
+// IssueConfirmation mails the link and the code anew.
+//
+// Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
+func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	if errors.Is(err, database.ErrNotFound) {
+		a, err = nil, nil
+	}
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	return s.issueTo(ctx, p, address, a)
+}
+
+// IssueConfirmationAgain mails another one to the person whom an older link was sent to.
+//
+// Errors: IssueConfirmation's, token_invalid, token_expired.
+func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
+	a, err := s.Mail.Addressee(ctx, p, onetime.Confirmation, token)
+	if err != nil {
+		return secretmail.Issued{}, err
+	}
+	return s.issueTo(ctx, p, a.Email, a)
+}
+
+func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
+	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.Now()}.At(admission.RequestConfirmation)
+	if err := answer.Err(); err != nil {
+		return secretmail.Issued{}, err
+	}
+	if answer.Silent() {
+		a = nil
+	}
+	return s.Mail.Issue(ctx, p, secretmail.Mail{
+		Address: address, Account: a, Purpose: onetime.Confirmation, Kind: delivery.Confirm,
+		TTL: p.ConfirmationTTL.Duration(), Event: audit.ConfirmationRequested,
+	})
+}
+
+// Verify says whether a secret is good. Errors: onetime's.
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
+	found, err := s.Mail.Check(ctx, p, onetime.Confirmation, given, audit.Confirmation)
+	return Verified{found.Email, found.ExpiresAt}, err
+}
+
+// Confirm proves the mailbox: the account is verified from now on. It tells what comes next. Errors: onetime's.
+func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.Given) (next admission.Next, err error) {
+	now := s.Now().UTC().Truncate(time.Millisecond)
+	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, given, audit.Confirmation, nil,
+		func(ctx context.Context, a *account.Account, found onetime.Found) error {
+			if err := s.Accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
+				return err
+			}
+			a.Confirmed = &now
+			next = admission.Situation{Portal: p, Account: a, Now: now}.NextOfOwner()
+			return s.Audit.Record(ctx, audit.Event{
+				PortalID: p.ID, Type: audit.Confirmation, EmailDigest: found.Subject,
+				AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+			})
+		})
+	return next, err
+}
