@@ -8,9 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
 type createKeyRequest struct {
@@ -161,7 +161,7 @@ func (s *Server) rotateSigningKey(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusCreated, signingKeyOut(key, session.KeyPending))
+	return respond(c, http.StatusCreated, signingKeyOut(key, accesstoken.KeyPending))
 }
 
 // listSigningKeys answers GET /v1/admin/signing-keys: those that are published, the newest first.
@@ -177,7 +177,7 @@ func (s *Server) listSigningKeys(c echo.Context) error {
 	return respond(c, http.StatusOK, body)
 }
 
-func signingKeyOut(key session.Key, state string) signingKeyBody {
+func signingKeyOut(key accesstoken.Key, state string) signingKeyBody {
 	return signingKeyBody{
 		ID: key.ID, Algorithm: "EdDSA", Status: state, CreatedAt: timestamp(key.CreatedAt), ActiveAt: timestamp(key.ActiveAt),
 	}

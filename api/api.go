@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
@@ -62,8 +63,8 @@ type Server struct {
 	accounts     *account.Service
 	login        *login.Service
 	sessions     *session.Service
-	tokens       *session.AccessTokens
-	keys         *session.Keys
+	tokens       *accesstoken.Tokens
+	keys         *accesstoken.Keys
 	apiKeys      *apikey.Service
 	messages     *delivery.Service
 	inbox        *delivery.Inbox
@@ -92,8 +93,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.audit = audit.NewRecorder(o.DB, o.Now)
 	s.portals = portal.NewService(portal.NewRepository(o.DB), s.audit, o.Now)
-	s.keys = session.NewKeys(o.DB, o.Ring, s.audit, o.Now)
-	s.tokens = session.NewAccessTokens(s.keys, s.publicURL, o.Now)
+	s.keys = accesstoken.NewKeys(o.DB, o.Ring, s.audit, o.Now)
+	s.tokens = accesstoken.NewTokens(s.keys, s.publicURL, o.Now)
 	sessions, lockouts := session.NewRepository(o.DB), lockout.NewRepository(o.DB)
 	s.sessions = session.NewService(sessions, o.Ring, s.tokens, s.audit, o.Now)
 	s.apiKeys = apikey.NewService(apikey.NewRepository(o.DB), s.audit, o.Now)

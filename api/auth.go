@@ -9,13 +9,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
 const (
@@ -45,7 +45,7 @@ func (s *Server) asPerson(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // personBehind is the account of an access token whose session still lives. Errors: access_token_invalid.
-func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*account.Account, session.Identity, error) {
+func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*account.Account, accesstoken.Identity, error) {
 	ctx := c.Request().Context()
 	identity, err := s.tokens.Verify(ctx, p, token)
 	if err != nil {
@@ -59,7 +59,9 @@ func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*
 func accountOf(c echo.Context) *account.Account { return c.Get(accountKey).(*account.Account) }
 
 // identityOf is what the caller's access token says.
-func identityOf(c echo.Context) session.Identity { return c.Get(identityKey).(session.Identity) }
+func identityOf(c echo.Context) accesstoken.Identity {
+	return c.Get(identityKey).(accesstoken.Identity)
+}
 
 // principal is who administers: an operator at every portal, anybody else at one.
 type principal struct {
@@ -150,7 +152,7 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 
 // administratorBehind is the person of an access token who has the role admin now, whatever the token says.
 func (s *Server) administratorBehind(c echo.Context, token string) (principal, error) {
-	slug, err := session.ClaimedPortal(token)
+	slug, err := accesstoken.ClaimedPortal(token)
 	if err != nil {
 		return principal{}, err
 	}

@@ -5,11 +5,11 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
 // publicCache lets browsers and proxies keep what is the same for everybody, for as long as a change may take anyway.
@@ -108,7 +108,7 @@ func (s *Server) jwks(c echo.Context) error {
 	body := jwksBody{Keys: make([]jwk, 0, len(keys))}
 	for _, key := range keys {
 		body.Keys = append(body.Keys, jwk{
-			Kty: "OKP", Crv: "Ed25519", X: session.Base64URL(key.Public), Kid: key.ID, Use: "sig", Alg: "EdDSA",
+			Kty: "OKP", Crv: "Ed25519", X: accesstoken.Base64URL(key.Public), Kid: key.ID, Use: "sig", Alg: "EdDSA",
 		})
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)

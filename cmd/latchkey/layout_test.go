@@ -21,7 +21,7 @@ var tiers = map[string]int{
 	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1,
 	"audit": 2, "installation": 2,
 	"portal":  3,
-	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4,
+	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4, "accesstoken": 4,
 	"session": 5, "onetime": 5, "delivery": 5, // of accounts
 	"admission":     5,
 	"secretmail":    6, // a secret and the message that carries it

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -88,9 +89,9 @@ func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *clock) *desk
 	d := &desk{t: t, ctx: ctx, db: db, time: c}
 	recorder := audit.NewRecorder(db, c.now)
 	d.portals = portal.NewService(portal.NewRepository(db), recorder, c.now)
-	keys := session.NewKeys(db, ring, recorder, c.now)
+	keys := accesstoken.NewKeys(db, ring, recorder, c.now)
 	require.NoError(t, keys.Prepare(ctx))
-	tokens := session.NewAccessTokens(keys, "https://id.example.com", c.now)
+	tokens := accesstoken.NewTokens(keys, "https://id.example.com", c.now)
 	d.sessions = session.NewService(session.NewRepository(db), ring, tokens, recorder, c.now)
 	accounts, invitations := account.NewRepository(db), NewRepository(db)
 	passwords := account.NewPasswords(password.NewPool(2, time.Minute, password.Cheapest), password.Policy{})

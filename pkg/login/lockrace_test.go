@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -36,7 +37,7 @@ type world struct {
 	portals  *portal.Service
 	p        *portal.Portal
 	a        *account.Account
-	tokens   *session.AccessTokens
+	tokens   *accesstoken.Tokens
 }
 
 const right = "a horse of another colour"
@@ -52,9 +53,9 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	rec := audit.NewRecorder(db, time.Now)
 	w := &world{db: db}
 	w.portals = portal.NewService(portal.NewRepository(db), rec, time.Now)
-	keys := session.NewKeys(db, ring, rec, time.Now)
+	keys := accesstoken.NewKeys(db, ring, rec, time.Now)
 	require.NoError(t, keys.Prepare(ctx))
-	w.tokens = session.NewAccessTokens(keys, "http://x", time.Now)
+	w.tokens = accesstoken.NewTokens(keys, "http://x", time.Now)
 	w.sessions = session.NewService(session.NewRepository(db), ring, w.tokens, rec, time.Now)
 	repo := account.NewRepository(db)
 	pool := password.NewPool(1, 30*time.Second, params)
@@ -83,7 +84,7 @@ func (w *world) logIn(pw, resource string) (session.Granted, error) {
 	return w.s.WithPassword(context.Background(), w.p, Attempt{Email: w.a.Email, Password: pw, Transport: "token", Resource: resource})
 }
 
-func (w *world) person(t *testing.T) (session.Granted, session.Identity, *account.Account) {
+func (w *world) person(t *testing.T) (session.Granted, accesstoken.Identity, *account.Account) {
 	in, err := w.logIn(right, "")
 	require.NoError(t, err)
 	id, err := w.tokens.Verify(t.Context(), w.p, in.AccessToken)

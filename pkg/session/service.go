@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -22,13 +23,13 @@ var ErrChanged = errors.New("session: the account changed meanwhile")
 type Service struct {
 	repo   *Repository
 	ring   *keyring.Ring
-	tokens *AccessTokens
+	tokens *accesstoken.Tokens
 	audit  *audit.Recorder
 	now    func() time.Time
 }
 
 // NewService keeps sessions in repo and signs access tokens with tokens.
-func NewService(repo *Repository, ring *keyring.Ring, tokens *AccessTokens, recorder *audit.Recorder, now func() time.Time) *Service {
+func NewService(repo *Repository, ring *keyring.Ring, tokens *accesstoken.Tokens, recorder *audit.Recorder, now func() time.Time) *Service {
 	return &Service{repo, ring, tokens, recorder, now}
 }
 
@@ -72,7 +73,9 @@ func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Accoun
 
 // grant makes the tokens of a session.
 func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, a *account.Account, now time.Time) (Granted, error) {
-	access, err := s.tokens.sign(ctx, p, of.ID, a)
+	access, err := s.tokens.Sign(ctx, p, accesstoken.Subject{
+		AccountID: a.ID, SessionID: of.ID, Roles: a.Roles, Entitlements: a.Entitlements,
+	})
 	if err != nil {
 		return Granted{}, err
 	}

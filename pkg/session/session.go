@@ -1,5 +1,4 @@
-// Package session keeps who is logged in: session rows, the refresh tokens derived from them, and the signed access
-// tokens that any library can verify.
+// Package session keeps who is logged in: session rows and the refresh tokens derived from them.
 package session
 
 import (

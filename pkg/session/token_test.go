@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -105,20 +103,6 @@ func FuzzRefreshToken(f *testing.F) {
 	})
 }
 
-func FuzzClaimedPortal(f *testing.F) {
-	encode := base64.RawURLEncoding.EncodeToString
-	good := encode([]byte(`{"alg":"EdDSA"}`)) + "." + encode([]byte(`{"aud":"acme"}`)) + "." + encode([]byte("x"))
-	for _, seed := range []string{"", "..", "a.b.c", good, good + "=", encode([]byte("{}")) + ".." + encode([]byte("{}"))} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if slug, err := ClaimedPortal(text); err != nil {
-			require.ErrorIs(t, err, fault.New(fault.AccessTokenInvalid))
-			require.Empty(t, slug)
-		}
-	})
-}
-
 func TestASessionEndsByTheSoonerEnd(t *testing.T) {
 	t.Parallel()
 	begun := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -129,32 +113,4 @@ func TestASessionEndsByTheSoonerEnd(t *testing.T) {
 	s.ExpiresAt, s.RotatedAt = begun.Add(150*time.Minute), &rotated
 	require.Equal(t, begun.Add(2*time.Hour), s.End())
 	require.Equal(t, rotated, s.LastUsedAt())
-}
-
-// A key is published from when it was made until a day after the next has taken over, whichever of them signs.
-func TestPublishedKeys(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	key := func(id string, active time.Duration) Key { return Key{ID: id, ActiveAt: now.Add(active)} }
-	for name, tt := range map[string]struct {
-		keys []Key
-		want string
-	}{
-		"one":                         {[]Key{key("a", -1000*time.Hour)}, "a"},
-		"one to come":                 {[]Key{key("a", -1000*time.Hour), key("b", time.Second)}, "ab"},
-		"one that just took over":     {[]Key{key("a", -1000*time.Hour), key("b", 0)}, "ab"},
-		"one that did a day ago":      {[]Key{key("a", -1000*time.Hour), key("b", -publication)}, "ab"},
-		"one that did before":         {[]Key{key("a", -1000*time.Hour), key("b", -publication-1)}, "b"},
-		"several, one of them long":   {[]Key{key("a", -90*time.Hour), key("b", -80*time.Hour), key("c", -time.Hour), key("d", time.Second)}, "bcd"},
-		"several in quick succession": {[]Key{key("a", -3*time.Hour), key("b", -2*time.Hour), key("c", -time.Hour)}, "abc"},
-	} {
-		var ids string
-		set := &keySet{keys: tt.keys}
-		for _, k := range set.published(now) {
-			ids += k.ID
-		}
-		require.Equal(t, tt.want, ids, name)
-	}
-	require.GreaterOrEqual(t, publication, 24*time.Hour, "no access token may live longer than its key is published")
-	require.Greater(t, activation, 2*keysFresh, "every instance has read a key before it signs")
 }

@@ -1,4 +1,4 @@
-package session
+package accesstoken
 
 import (
 	"context"
@@ -34,7 +34,7 @@ const (
 	maxAge      = 90 * 24 * time.Hour
 )
 
-var errUnknownKid = errors.New("session: no such signing key")
+var errUnknownKid = errors.New("accesstoken: no such signing key")
 
 // Key is a signing key: random, its private half sealed under the secret key at rest.
 type Key struct {
@@ -156,7 +156,7 @@ func (k *Keys) signing(ctx context.Context) (Key, error) {
 			return set.keys[i], nil
 		}
 	}
-	return Key{}, errors.New("session: no active signing key")
+	return Key{}, errors.New("accesstoken: no active signing key")
 }
 
 // verifying finds a public key by its kid, reading again once for one that is new.

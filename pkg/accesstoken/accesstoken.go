@@ -1,4 +1,6 @@
-package session
+// Package accesstoken signs and verifies access tokens (JWT, RFC 7519; EdDSA, RFC 8037) and keeps the signing keys, so
+// that any library can verify a token with the published keys.
+package accesstoken
 
 import (
 	"context"
@@ -9,7 +11,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -32,30 +33,39 @@ type claims struct {
 // GetAudience gives the parser what is in Portal.
 func (c claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrings{c.Portal}, nil }
 
-// Identity is what a verified access token says, read.
+// Subject is the account and the session that a token is signed for.
+type Subject struct {
+	AccountID    uuid.UUID
+	SessionID    uuid.UUID
+	Roles        []string
+	Entitlements []string
+}
+
+// Identity is the account and the session that a verified token names.
 type Identity struct {
 	AccountID uuid.UUID
 	SessionID uuid.UUID
 }
 
-// AccessTokens signs and verifies access tokens (JWT, RFC 7519; EdDSA, RFC 8037).
-type AccessTokens struct {
+// Tokens signs and verifies access tokens.
+type Tokens struct {
 	keys      *Keys
 	publicURL string
 	now       func() time.Time
 }
 
-// NewAccessTokens signs with keys; publicURL is where callers reach this server, without a slash at its end.
-func NewAccessTokens(keys *Keys, publicURL string, now func() time.Time) *AccessTokens {
-	return &AccessTokens{keys, publicURL, now}
+// NewTokens signs with keys; publicURL is where callers reach this server, without a slash at its end.
+func NewTokens(keys *Keys, publicURL string, now func() time.Time) *Tokens {
+	return &Tokens{keys, publicURL, now}
 }
 
-// Issuer is the iss of a portal's tokens, under which its discovery document stands.
-func (t *AccessTokens) Issuer(p *portal.Portal) string {
+// Issuer is the iss of a portal's tokens: the URL under which its discovery document is found.
+func (t *Tokens) Issuer(p *portal.Portal) string {
 	return t.publicURL + "/v1/portals/" + p.Slug
 }
 
-func (t *AccessTokens) sign(ctx context.Context, p *portal.Portal, sessionID uuid.UUID, a *account.Account) (string, error) {
+// Sign makes an access token of the portal, which expires after the portal's access_token_ttl.
+func (t *Tokens) Sign(ctx context.Context, p *portal.Portal, of Subject) (string, error) {
 	key, err := t.keys.signing(ctx)
 	if err != nil {
 		return "", err
@@ -67,10 +77,10 @@ func (t *AccessTokens) sign(ctx context.Context, p *portal.Portal, sessionID uui
 	now := t.now()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: t.Issuer(p), Subject: a.ID.String(), ID: id.String(),
+			Issuer: t.Issuer(p), Subject: of.AccountID.String(), ID: id.String(),
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(p.AccessTokenTTL.Duration())),
 		},
-		Portal: p.Slug, SessionID: sessionID.String(), Roles: a.Roles, Entitlements: a.Entitlements,
+		Portal: p.Slug, SessionID: of.SessionID.String(), Roles: of.Roles, Entitlements: of.Entitlements,
 	})
 	token.Header["typ"], token.Header["kid"] = accessTokenType, key.ID
 	return token.SignedString(key.private)
@@ -79,7 +89,7 @@ func (t *AccessTokens) sign(ctx context.Context, p *portal.Portal, sessionID uui
 // Verify reads an access token of the portal. Whether its session still lives is for the caller to ask.
 //
 // Errors: access_token_invalid; unavailable where the keys cannot be read.
-func (t *AccessTokens) Verify(ctx context.Context, p *portal.Portal, text string) (Identity, error) {
+func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Identity, error) {
 	if strings.ContainsAny(text, "\r\n") { // Go's base64 reads over them: a token would have a second spelling
 		return Identity{}, fault.New(fault.AccessTokenInvalid)
 	}
