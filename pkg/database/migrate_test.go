@@ -89,6 +89,15 @@ func requireMigratedOnce(t *testing.T, db *database.DB) {
 	require.Equal(t, slices.Compact(slices.Clone(versions)), versions)
 }
 
+func TestPortalTables(t *testing.T) {
+	t.Parallel()
+	tables := database.PortalTables(database.Postgres)
+	require.Subset(t, tables, []string{"accounts", "sessions", "audit_events"})
+	require.NotContains(t, tables, "portals")
+	require.NotContains(t, tables, "installation")
+	require.Equal(t, tables, database.PortalTables(database.SQLite))
+}
+
 // The portal leads every unique key, so that a distributed Postgres can spread portals over machines. A domain is the
 // exception: it leads to its portal.
 func TestPortalLeadsEveryUniqueKey(t *testing.T) {

@@ -1,4 +1,4 @@
-package database
+package tenantguard
 
 import "strings"
 
@@ -30,14 +30,14 @@ func (t token) isName() bool { return t.kind == word || t.kind == quoted }
 // tokenizer splits SQL as its database does, so that nothing the database runs can hide in what looks like a string or
 // a comment here.
 type tokenizer struct {
-	dialect Dialect
-	text    string
-	at      int
-	tokens  []token
+	syntax Syntax
+	text   string
+	at     int
+	tokens []token
 }
 
-func tokenize(d Dialect, text string) []token {
-	t := tokenizer{dialect: d, text: text, tokens: make([]token, 0, len(text)/4)}
+func tokenize(s Syntax, text string) []token {
+	t := tokenizer{syntax: s, text: text, tokens: make([]token, 0, len(text)/4)}
 	for t.at < len(t.text) {
 		t.next()
 	}
@@ -54,9 +54,9 @@ func (t *tokenizer) next() {
 		t.skipComment()
 	case c == '\'':
 		t.stringLiteral(false)
-	case c == '"', t.dialect == SQLite && c == '`':
+	case c == '"', t.syntax == SQLite && c == '`':
 		t.quotedName(c)
-	case t.dialect == SQLite && c == '[':
+	case t.syntax == SQLite && c == '[':
 		t.quotedName(']')
 	case c == '?':
 		t.at++
@@ -64,7 +64,7 @@ func (t *tokenizer) next() {
 		t.emit(param, "")
 	case c == '$':
 		t.dollar()
-	case t.dialect == SQLite && (c == ':' || c == '@') && isNameByte(t.peek(1)):
+	case t.syntax == SQLite && (c == ':' || c == '@') && isNameByte(t.peek(1)):
 		t.at++
 		t.skipWhile(isNameByte)
 		t.emit(param, "")
@@ -82,7 +82,7 @@ func (t *tokenizer) word() {
 	start := t.at
 	t.skipWhile(isNameByte)
 	text := strings.ToLower(t.text[start:t.at])
-	if t.dialect == Postgres && text == "e" && t.peek(0) == '\'' {
+	if t.syntax == Postgres && text == "e" && t.peek(0) == '\'' {
 		t.stringLiteral(true)
 		return
 	}
@@ -109,7 +109,7 @@ func (t *tokenizer) symbol() {
 func (t *tokenizer) dollar() {
 	start := t.at
 	t.at++
-	if t.dialect == SQLite || isDigit(t.peek(0)) {
+	if t.syntax == SQLite || isDigit(t.peek(0)) {
 		t.skipWhile(isNameByte)
 		t.emit(param, "")
 		return
@@ -146,7 +146,7 @@ func (t *tokenizer) stringLiteral(backslashes bool) {
 }
 
 func (t *tokenizer) emitString(content string) {
-	if n := len(t.tokens); t.dialect == SQLite && n > 0 {
+	if n := len(t.tokens); t.syntax == SQLite && n > 0 {
 		for _, before := range []string{"from", "join", "into", "update", "using", "table", "."} {
 			if t.tokens[n-1].is(before) {
 				t.emit(quoted, strings.ToLower(content))
@@ -187,7 +187,7 @@ func (t *tokenizer) skipComment() {
 	depth := 0
 	for t.at < len(t.text) {
 		switch {
-		case t.has("/*") && (depth == 0 || t.dialect == Postgres):
+		case t.has("/*") && (depth == 0 || t.syntax == Postgres):
 			depth++
 			t.at += 2
 		case t.has("*/"):

@@ -1,0 +1,137 @@
+// Package tenantguard refuses SQL that forgets the portal. It reads the text of a statement and counts: a statement that
+// names more tables of portals' data than it binds portal_ids does not run. A forgotten condition then fails in the
+// first test that runs it, and in production it fails too, instead of showing one portal's people to another.
+//
+// What counts as a binding:
+//
+//   - portal_id compared with a parameter, or with another table's portal_id, in WHERE, ON or HAVING, unless an OR
+//     beside it undoes that
+//   - (portal_id, …) IN (…) or = (…)
+//   - portal_id in the list of columns of an INSERT, or of a JOIN … USING
+//
+// A table that is named twice needs two bindings.
+//
+// What it can see: every statement that goes through GORM, raw or built, in a transaction or not; every table that some
+// migration gives a column portal_id, under an alias, quoted, in a subquery, a CTE or a join. In doubt it counts a table
+// more or a binding less.
+//
+// What it cannot see:
+//
+//   - which portal a parameter holds: a statement bound to the wrong portal passes
+//   - which table a binding belongs to, when a query binds one table twice in two spellings (portal_id and a.portal_id):
+//     the second may make up for one that is missing elsewhere in the statement
+//   - what the database does on its own: foreign keys that cascade, triggers, views and functions
+//   - statements that go past GORM: migrations, and those of a library that is given the *sql.DB or *sql.Tx (River)
+package tenantguard
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ErrPortalNotBound means that a statement names more tables of portals' data than it binds portal_ids.
+var ErrPortalNotBound = errors.New("tenantguard: a portal_id is not bound")
+
+// Syntax is the SQL of one database: they differ in quoting, comments and parameters.
+type Syntax string
+
+// The databases whose SQL the guard reads.
+const (
+	Postgres Syntax = "postgres"
+	SQLite   Syntax = "sqlite"
+)
+
+// Guard judges statements. It is safe for concurrent use.
+type Guard struct {
+	syntax Syntax
+	tables map[string]bool
+
+	mu       sync.RWMutex
+	verdicts map[string]error
+}
+
+// maxVerdicts bounds the cache; lists of varying length make texts without end.
+const maxVerdicts = 4096
+
+// New makes a guard of the tables that the migrations, one text, give a column portal_id.
+func New(s Syntax, migrations string) *Guard {
+	return &Guard{syntax: s, tables: portalTables(s, migrations), verdicts: map[string]error{}}
+}
+
+// Tables lists the tables of portals' data, sorted.
+func (g *Guard) Tables() []string { return slices.Sorted(maps.Keys(g.tables)) }
+
+// Check says why a statement must not run, or nil. The verdict on each text is kept.
+//
+// Errors: ErrPortalNotBound.
+func (g *Guard) Check(query string) error {
+	g.mu.RLock()
+	verdict, known := g.verdicts[query]
+	g.mu.RUnlock()
+	if known {
+		return verdict
+	}
+
+	verdict = g.judge(query)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.verdicts) >= maxVerdicts {
+		clear(g.verdicts)
+	}
+	g.verdicts[strings.Clone(query)] = verdict
+	return verdict
+}
+
+func (g *Guard) judge(query string) error {
+	for _, s := range read(tokenize(g.syntax, query), g.tables) {
+		if len(s.tables) > s.bound {
+			return fmt.Errorf("%w: the statement names %s and binds %d: %s",
+				ErrPortalNotBound, strings.Join(s.tables, ", "), s.bound, query)
+		}
+	}
+	return nil
+}
+
+// portalTables are the tables that some migration gives a column portal_id.
+func portalTables(s Syntax, migrations string) map[string]bool {
+	r := reader{tokens: tokenize(s, migrations)}
+	tables := map[string]bool{}
+	for i, t := range r.tokens {
+		if !t.is("table") {
+			continue
+		}
+		name := i + 1
+		for _, optional := range []string{"if", "not", "exists", "only"} {
+			if r.at(name).is(optional) {
+				name++
+			}
+		}
+		if r.at(name + 1).is(".") {
+			name += 2
+		}
+		if r.givesPortalID(name + 1) {
+			tables[r.at(name).text] = true
+		}
+		if r.at(name+1).is("rename") && r.at(name+2).is("to") && tables[r.at(name).text] {
+			tables[r.at(name+3).text] = true
+		}
+	}
+	return tables
+}
+
+// givesPortalID reports whether what follows a table's name, at i, defines a column portal_id.
+func (r *reader) givesPortalID(i int) bool {
+	if r.at(i).is("(") {
+		return slices.ContainsFunc(r.list(i), func(s span) bool { return r.at(s.start).isPortalID() })
+	}
+	for ; i < len(r.tokens) && !r.at(i).is(";"); i++ { // ALTER TABLE … ADD [COLUMN] [IF NOT EXISTS] portal_id
+		if r.at(i).isPortalID() && slices.ContainsFunc([]string{"add", "column", "exists"}, r.at(i-1).is) {
+			return true
+		}
+	}
+	return false
+}
