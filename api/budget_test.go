@@ -76,7 +76,7 @@ func TestStatementBudgets(t *testing.T) {
 		} {
 			h.get(t, p.front).status(http.StatusOK) // the cache is warm, and not about to be read again
 			h.patch(t, p.admin, object{}, asOperator).status(http.StatusOK)
-			ctx, counter := database.CountStatements(context.Background())
+			ctx, counter := databasetest.CountStatements(context.Background())
 			tt.call(inContext(ctx)).status(tt.status)
 			require.EqualValues(t, tt.budget, counter.N(), "%s: %q", tt.name, counter.Texts())
 		}

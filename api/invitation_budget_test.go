@@ -57,7 +57,7 @@ func TestInvitationBudgets(t *testing.T) {
 		} {
 			h.patch(t, p.admin, object{}, asOperator).status(http.StatusOK) // the portal is in the cache
 			h.get(t, p.front).status(http.StatusOK)
-			ctx, counter := database.CountStatements(context.Background())
+			ctx, counter := databasetest.CountStatements(context.Background())
 			h.call(t, tt.method, tt.path, tt.body, asOperator, inContext(ctx)).status(tt.status)
 			require.EqualValues(t, tt.budget, counter.N(), "%s: %q", tt.name, counter.Texts())
 		}

@@ -183,7 +183,7 @@ func TestPrivateSecretsCostTheSame(t *testing.T) {
 			cost := func(email string) (int, map[string]string) {
 				t.Helper()
 				before := o.counts(t)
-				ctx, counter := database.CountStatements(context.Background())
+				ctx, counter := databasetest.CountStatements(context.Background())
 				body := object{"email": email}
 				switch {
 				case strings.HasSuffix(path, "verify"):

@@ -45,7 +45,7 @@ func TestSecretBudgets(t *testing.T) {
 			{"issue: account; secret, delivery, audit", 4, "/password-resets", object{"email": ada.email}, 202},
 			{"issue within the cool-down: account, secret, why, audit", 4, "/password-resets", object{"email": ada.email}, 429},
 		} {
-			ctx, counter := database.CountStatements(context.Background())
+			ctx, counter := databasetest.CountStatements(context.Background())
 			o.post(t, p.front+tt.path, tt.body, inContext(ctx)).status(tt.status)
 			require.EqualValues(t, tt.budget, counter.N(), "%s: %q", tt.name, counter.Texts())
 		}

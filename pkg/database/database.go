@@ -1,5 +1,5 @@
 // Package database opens Latchkey's database, Postgres or the embedded SQLite, and is the only way to it. It migrates,
-// carries transactions in the context, translates errors, counts statements and guards the walls between portals.
+// carries transactions in the context, translates errors and guards the walls between portals.
 //
 // A repository writes db.From(ctx) and never keeps what it gets: inside InTx that is the transaction, outside it is the
 // pool. Using the pool while a transaction is open would wait for ever on SQLite, which has one connection.
@@ -32,6 +32,8 @@ type Options struct {
 	MaxConns int
 	// Logger hears of slow statements, by their text alone; nil is silence.
 	Logger *slog.Logger
+	// Observe sees the text of every statement before it runs, BEGIN and COMMIT apart; nil is nobody. Tests count with it.
+	Observe func(ctx context.Context, statement string)
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -66,7 +68,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	} else {
 		db.sql = openPostgres(target.postgres, o.MaxConns)
 	}
-	db.pool = newPool(db.sql, guards[target.dialect]())
+	db.pool = newPool(db.sql, guards[target.dialect](), o.Observe)
 
 	db.gorm, err = gorm.Open(dialector(target.dialect, db.pool), &gorm.Config{
 		Logger:                 queryLog{logger},

@@ -12,10 +12,12 @@ import (
 )
 
 // pool stands between GORM and the connections, where it sees every statement: GORM's callbacks do not see raw SQL.
-// It counts statements and lets the guard refuse them.
+// It lets the guard refuse them, and shows an observer those that run.
 type pool struct {
 	db    *sql.DB
 	guard *tenantguard.Guard
+	// observe is Options.Observe, or nil.
+	observe func(ctx context.Context, statement string)
 	// refused answers queries for one row that the guard refused: only database/sql can make a sql.Row with an error.
 	refused *sql.DB
 }
@@ -28,18 +30,20 @@ var (
 	_ gorm.TxCommitter      = (*txPool)(nil)
 )
 
-func newPool(db *sql.DB, g *tenantguard.Guard) *pool {
-	return &pool{db: db, guard: g, refused: sql.OpenDB(refusals{})}
+func newPool(db *sql.DB, g *tenantguard.Guard, observe func(context.Context, string)) *pool {
+	return &pool{db: db, guard: g, observe: observe, refused: sql.OpenDB(refusals{})}
 }
 
-// admit counts a statement, or says why it must not run.
+// admit shows a statement to the observer, or says why it must not run.
 func (p *pool) admit(ctx context.Context, query string) error {
 	if ctx.Value(acrossPortalsKey{}) == nil {
 		if err := p.guard.Check(query); err != nil {
 			return err
 		}
 	}
-	count(ctx, query)
+	if p.observe != nil {
+		p.observe(ctx, query)
+	}
 	return nil
 }
 
@@ -71,7 +75,7 @@ func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return p.db.QueryRowContext(ctx, query, args...)
 }
 
-// BeginTx opens a transaction whose statements are counted and guarded too.
+// BeginTx opens a transaction whose statements are guarded and observed too.
 func (p *pool) BeginTx(ctx context.Context, o *sql.TxOptions) (gorm.ConnPool, error) {
 	tx, err := p.db.BeginTx(ctx, o)
 	if err != nil {

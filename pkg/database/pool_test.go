@@ -18,7 +18,7 @@ func TestCountStatements(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		portal := makePortal(t, db)
-		ctx, counter := database.CountStatements(context.Background())
+		ctx, counter := databasetest.CountStatements(context.Background())
 		require.Zero(t, counter.N())
 
 		require.NoError(t, addAccount(ctx, db, portal, uuid.NewString(), "a@example.com"))

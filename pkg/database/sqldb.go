@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// SQL gives the pool itself, for a library that brings its own statements. They are neither counted nor guarded.
+// SQL gives the pool itself, for a library that brings its own statements. They are neither guarded nor observed.
 func (db *DB) SQL() *sql.DB { return db.sql }
 
 // PgxPool makes a pool of its own to the same Postgres, of at most maxConns connections, for a library that speaks

@@ -67,7 +67,7 @@ func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) erro
 }
 
 // SQLTx gives the database/sql transaction behind what From returned inside InTx, for libraries that take one. Its
-// statements are neither counted nor guarded.
+// statements are neither guarded nor observed.
 func SQLTx(tx *gorm.DB) (*sql.Tx, bool) {
 	if tx == nil || tx.Statement == nil {
 		return nil, false

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
@@ -38,7 +38,7 @@ func TestNobodyGuesses(t *testing.T) {
 	each(t, func(t *testing.T, d *desk) {
 		invitations := d.inviteMany(pending)
 		dice := rand.New(rand.NewPCG(5, 100))
-		ctx, statements := database.CountStatements(d.ctx)
+		ctx, statements := databasetest.CountStatements(d.ctx)
 		for guess := range guesses {
 			code := make([]byte, codeLength)
 			for i := range code {
@@ -71,7 +71,7 @@ func TestForgedRedeemCostsNothing(t *testing.T) {
 		i := d.invite("ann@example.com")
 		forged := []byte(d.code(i))
 		forged[len(forged)-1] = alphabet[(strings.IndexByte(alphabet, forged[len(forged)-1])+1)%len(alphabet)]
-		ctx, statements := database.CountStatements(d.ctx)
+		ctx, statements := databasetest.CountStatements(d.ctx)
 		_, err := d.Redeem(ctx, d.portal, given(t, string(forged), "ann@example.com"))
 		requireCode(t, fault.TokenInvalid, err)
 		require.Zero(t, statements.N())

@@ -13,7 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
-	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
@@ -180,7 +180,7 @@ func TestBatchCostsAsMuchAsOne(t *testing.T) {
 				batch[at].Send = true
 				batch[at].Metadata = json.RawMessage(`{}`)
 			}
-			ctx, counted := database.CountStatements(d.ctx)
+			ctx, counted := databasetest.CountStatements(d.ctx)
 			_, err := d.InviteAll(ctx, d.portal, operator, batch)
 			require.NoError(t, err)
 			return counted.Texts()

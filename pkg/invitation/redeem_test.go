@@ -10,7 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
-	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
@@ -156,11 +156,11 @@ func TestStatementsOfRedeem(t *testing.T) {
 	each(t, func(t *testing.T, d *desk) {
 		i := d.invite(ann)
 		code := d.code(i)
-		ctx, statements := database.CountStatements(d.ctx)
+		ctx, statements := databasetest.CountStatements(d.ctx)
 		_, err := d.Redeem(ctx, d.portal, given(t, code, "bob@example.com"))
 		requireCode(t, fault.InvitationEmailMismatch, err)
 		require.Len(t, statements.Texts(), 2, "read, audit")
-		ctx, statements = database.CountStatements(d.ctx)
+		ctx, statements = databasetest.CountStatements(d.ctx)
 		_, err = d.Redeem(ctx, d.portal, given(t, code, ann))
 		require.NoError(t, err)
 		require.LessOrEqual(t, statements.N(), int64(9), "read, locks, accept, older ones, claim, account, session, audit")

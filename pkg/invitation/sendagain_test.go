@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
-	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
@@ -104,7 +104,7 @@ func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 		ask := func(address string) (secretmail.Issued, []string) {
 			t.Helper()
 			before := rows()
-			ctx, statements := database.CountStatements(d.ctx)
+			ctx, statements := databasetest.CountStatements(d.ctx)
 			issued, err := d.SendAgain(ctx, d.portal, addressOf(t, address))
 			require.NoError(t, err)
 			for i, n := range rows() {

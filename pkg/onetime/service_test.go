@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
@@ -242,7 +243,7 @@ func TestBudget(t *testing.T) {
 		p := l.person()
 		budget := func(name string, want int64, fn func(ctx context.Context) error) {
 			t.Helper()
-			ctx, counter := database.CountStatements(l.ctx)
+			ctx, counter := databasetest.CountStatements(l.ctx)
 			require.NoError(t, fn(ctx), name)
 			require.Equal(t, want, counter.N(), "%s: %v", name, counter.Texts())
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
@@ -268,7 +268,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		require.Len(t, token, 82)
 		require.NotContains(t, token, "=")
 
-		ctx, counter := database.CountStatements(l.ctx)
+		ctx, counter := databasetest.CountStatements(l.ctx)
 		check := func(portal uuid.UUID, purpose Purpose, token string) {
 			t.Helper()
 			_, err := l.Check(ctx, portal, purpose, Given{Token: token})

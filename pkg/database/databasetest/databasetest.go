@@ -66,7 +66,7 @@ func OpenURL(tb testing.TB, url string) *database.DB {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	db, err := database.Open(ctx, database.Options{URL: url, MaxConns: maxConns})
+	db, err := database.Open(ctx, database.Options{URL: url, MaxConns: maxConns, Observe: count})
 	if err != nil {
 		tb.Fatalf("open the test's database: %v", err)
 	}

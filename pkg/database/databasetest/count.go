@@ -1,4 +1,4 @@
-package database
+package databasetest
 
 import (
 	"context"
@@ -14,8 +14,8 @@ type Counter struct {
 
 type counterKey struct{}
 
-// CountStatements counts what runs under the context that it returns, and under those made from it: context.WithoutCancel
-// keeps the counter. It is for tests that hold a path to its budget.
+// CountStatements counts what runs under the context that it returns, and under those made from it, on databases that
+// this package opened. context.WithoutCancel keeps the counter.
 func CountStatements(ctx context.Context) (context.Context, *Counter) {
 	c := new(Counter)
 	return context.WithValue(ctx, counterKey{}, c), c
@@ -35,6 +35,7 @@ func (c *Counter) Texts() []string {
 	return slices.Clone(c.texts)
 }
 
+// count is the observer of every database that this package opens.
 func count(ctx context.Context, query string) {
 	if c, ok := ctx.Value(counterKey{}).(*Counter); ok {
 		c.mu.Lock()
