@@ -2,6 +2,7 @@ package invitation
 
 import (
 	"crypto/hmac"
+	"encoding/base32"
 	"encoding/binary"
 	"strings"
 	"unicode"
@@ -27,6 +28,9 @@ const (
 	maxCounter   = 1<<counterBits - 1
 )
 
+// crockford is https://www.crockford.com/base32.html without its check symbol.
+var crockford = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding)
+
 const codePurpose keyring.Purpose = "invitation-code"
 
 // codes derives codes, and knows its own again.
@@ -51,17 +55,9 @@ func (c codes) plain(portalID uuid.UUID, of serial) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	code := make([]byte, codeLength)
-	for i := range code {
-		if i < serialLength {
-			code[i] = alphabet[head>>(bits*(serialLength-1-i))&0x1f]
-			continue
-		}
-		bit := bits * (i - serialLength)
-		pair := binary.BigEndian.Uint16(mac[bit/8:])
-		code[i] = alphabet[pair>>(16-bits-bit%8)&0x1f]
-	}
-	return string(code), nil
+	// The 35 bits of the head fill seven characters when they begin at the first bit of a byte.
+	aligned := binary.BigEndian.AppendUint64(nil, head<<(64-serialLength*bits))
+	return crockford.EncodeToString(aligned)[:serialLength] + crockford.EncodeToString(mac)[:codeLength-serialLength], nil
 }
 
 // read gives what a code was derived from, however it was typed. It asks no database.
@@ -72,10 +68,11 @@ func (c codes) read(portalID uuid.UUID, typed string) (serial, error) {
 	if !ok {
 		return serial{}, fault.New(fault.TokenInvalid)
 	}
-	var head uint64
-	for i := range serialLength {
-		head = head<<bits | uint64(strings.IndexByte(alphabet, plain[i]))
+	aligned, err := crockford.DecodeString(plain[:serialLength+1]) // eight characters are five bytes; the last is of the MAC
+	if err != nil {
+		return serial{}, fault.New(fault.TokenInvalid)
 	}
+	head := binary.BigEndian.Uint64(append(aligned, 0, 0, 0)) >> (64 - serialLength*bits)
 	of := serial{number: int64(head >> counterBits), counter: int64(head & maxCounter)}
 	for _, of.key = range c.ring.IDs() {
 		own, err := c.plain(portalID, of)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +19,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// crockford are the digits of https://www.crockford.com/base32.html
-const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+// digitsOfCrockford are those of https://www.crockford.com/base32.html
+const digitsOfCrockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 var (
 	here  = uuid.UUID{15: 1}
@@ -65,7 +66,7 @@ func TestCodeIsReadBack(t *testing.T) {
 // HMAC-SHA-256 over portal and those two, as one number of 100 bits in base 32.
 func TestCodeLayout(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, crockford, alphabet)
+	require.Equal(t, digitsOfCrockford, alphabet)
 	c := codesOf(t, 1)
 	subkey, err := hkdf.Key(sha256.New, bytes.Repeat([]byte{1}, keyring.KeySize), nil, "latchkey/v1/invitation-code", sha256.Size)
 	require.NoError(t, err)
@@ -83,13 +84,52 @@ func TestCodeLayout(t *testing.T) {
 		digits, digit := make([]byte, 20), new(big.Int)
 		for i := range digits {
 			whole.DivMod(whole, big.NewInt(32), digit)
-			digits[len(digits)-1-i] = crockford[digit.Int64()]
+			digits[len(digits)-1-i] = digitsOfCrockford[digit.Int64()]
 		}
 		require.Zero(t, whole.Sign(), "no bit is left over")
 		code := strings.ReplaceAll(c.must(t, here, of), "-", "")
 		require.Equal(t, string(digits), code, "%+v", of)
 		require.Equal(t, string(digits[:7]), code[:7], "seven characters tell number and counter")
 	}
+}
+
+// Codes that are in people's mailboxes were made five bits at a time, as byFiveBits does. Those of encoding/base32 must
+// be the very same.
+func TestCodesAreThoseOfEarlierVersions(t *testing.T) {
+	t.Parallel()
+	c := codesOf(t, 2, 1)
+	random := rand.New(rand.NewPCG(9, 8))
+	for range 100_000 {
+		portalID := uuid.UUID{}
+		binary.BigEndian.PutUint64(portalID[:], random.Uint64())
+		of := serial{1 + random.Int64N(maxNumber), random.Int64N(maxCounter + 1), c.ring.IDs()[random.IntN(2)]}
+		want := byFiveBits(t, c.ring, portalID, of)
+		require.Equal(t, want, c.must(t, portalID, of), "%+v", of)
+		read, err := c.read(portalID, want)
+		require.NoError(t, err)
+		require.Equal(t, of, read)
+	}
+}
+
+func byFiveBits(t *testing.T, ring *keyring.Ring, portalID uuid.UUID, of serial) string {
+	t.Helper()
+	head := uint64(of.number)<<10 | uint64(of.counter)
+	mac, err := ring.MAC(of.key, codePurpose, portalID[:], binary.BigEndian.AppendUint64(nil, head))
+	require.NoError(t, err)
+	var code []byte
+	for i := range 20 {
+		if i%5 == 0 && i > 0 {
+			code = append(code, '-')
+		}
+		if i < 7 {
+			code = append(code, digitsOfCrockford[head>>(5*(6-i))&0x1f])
+			continue
+		}
+		bit := 5 * (i - 7)
+		pair := binary.BigEndian.Uint16(mac[bit/8:])
+		code = append(code, digitsOfCrockford[pair>>(11-bit%8)&0x1f])
+	}
+	return string(code)
 }
 
 // TestMACOfEveryBit holds each of the 13 characters of a MAC to be of all 32 kinds over many codes.

@@ -169,9 +169,8 @@ func (r *Ring) Seal(purpose Purpose, plaintext []byte, context string) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	sealed := binary.BigEndian.AppendUint32(nil, uint32(r.primary))
-	sealed = append(sealed, Random(aead.NonceSize())...)
-	return aead.Seal(sealed, sealed[4:], plaintext, []byte(context)), nil
+	keyID := binary.BigEndian.AppendUint32(nil, uint32(r.primary))
+	return aead.Seal(keyID, nil, plaintext, []byte(context)), nil
 }
 
 // Open decrypts what Seal made under any key of the ring.
@@ -185,11 +184,7 @@ func (r *Ring) Open(purpose Purpose, sealed []byte, context string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	rest := sealed[4:]
-	if len(rest) < aead.NonceSize() {
-		return nil, ErrForged
-	}
-	plaintext, err := aead.Open(nil, rest[:aead.NonceSize()], rest[aead.NonceSize():], []byte(context))
+	plaintext, err := aead.Open(nil, nil, sealed[4:], []byte(context))
 	if err != nil {
 		return nil, ErrForged
 	}
@@ -204,6 +199,7 @@ func SealedUnder(sealed []byte) ID {
 	return ID(binary.BigEndian.Uint32(sealed))
 }
 
+// aead is AES-256-GCM, which puts the nonce before the ciphertext by itself.
 func (r *Ring) aead(id ID, purpose Purpose) (cipher.AEAD, error) {
 	sub, err := r.subkey(id, purpose)
 	if err != nil {
@@ -213,5 +209,5 @@ func (r *Ring) aead(id ID, purpose Purpose) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return cipher.NewGCM(block)
+	return cipher.NewGCMWithRandomNonce(block)
 }

@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -54,6 +55,28 @@ func TestSealedValueOpensOnlyWhereItWasSealed(t *testing.T) {
 		require.Error(t, err, "byte %d", i)
 		_, err = ring(t, old).Open(purpose, sealed[:i], "row 1")
 		require.Error(t, err, "cut to %d", i)
+	}
+}
+
+// The database holds values that were sealed by earlier versions: key id, nonce, ciphertext, tag.
+func TestOpensWhatEarlierVersionsSealed(t *testing.T) {
+	t.Parallel()
+	r := ring(t, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+	for plaintext, text := range map[string]string{
+		"private": "cd2BmiGKJtHwIHikCohUgbrBFAZGP+t6cwShjzZVxMhQ+n0XLb4z",
+		"":        "cd2BmlCDDZ/lDj534xeN1zcE7Qg/jK/7nfwuZIz6Vo8=",
+	} {
+		sealed, err := base64.StdEncoding.DecodeString(text)
+		require.NoError(t, err)
+		plain, err := r.Open(purpose, sealed, "row 1")
+		require.NoError(t, err)
+		require.Equal(t, plaintext, string(plain))
+
+		again, err := r.Seal(purpose, []byte(plaintext), "row 1")
+		require.NoError(t, err)
+		require.Len(t, again, len(sealed))
+		require.Equal(t, keyring.SealedUnder(sealed), keyring.SealedUnder(again))
+		require.NotEqual(t, sealed, again, "the nonce is random")
 	}
 }
 
