@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxSuggestions bounds what a person is asked to choose from.
@@ -23,18 +22,6 @@ func Suggest(canonical string, known []string) []string {
 		domains[i] = local + "@" + meant
 	}
 	return slices.DeleteFunc(domains, func(address string) bool { return len(address) > MaxLength })
-}
-
-// Close gives those of the candidates that were probably meant by a canonical address which is none of them: three
-// at most, the closest first. The candidates are canonical addresses too.
-func Close(canonical string, candidates []string) []string {
-	limit := 2
-	if local, _, _ := strings.Cut(canonical, "@"); utf8.RuneCountInString(local) < 4 {
-		// Two slips would make any short name of any other.
-		limit = 1
-	}
-	guesses := near(canonical, candidates, func(string) int { return limit })
-	return texts(guesses)
 }
 
 // meantDomains gives the domains that were probably meant by one that is not known to be real.
@@ -97,10 +84,9 @@ type guess struct {
 // near gives the candidates within limit slips of typed, the nearest first, in their own order where equally near.
 func near(typed string, candidates []string, limit func(candidate string) int) []guess {
 	var guesses []guess
-	gauge := newGauge(typed)
 	for _, candidate := range candidates {
 		most := limit(candidate)
-		slips := gauge.distance(candidate, most)
+		slips := distance(typed, candidate, most)
 		isNew := !slices.ContainsFunc(guesses, func(g guess) bool { return g.text == candidate })
 		if 0 < slips && slips <= most && isNew {
 			guesses = append(guesses, guess{candidate, slips})
