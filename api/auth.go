@@ -39,7 +39,7 @@ func (s *Server) asPerson(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		c.Set(identityKey, identity)
 		c.Set(accountKey, a)
-		audit.CallerOf(c.Request().Context()).Actor = "account:" + a.ID.String()
+		audit.CallerOf(c.Request().Context()).Actor = audit.Person(a.ID)
 		return next(c)
 	}
 }
@@ -67,7 +67,7 @@ func identityOf(c echo.Context) accesstoken.Identity {
 type principal struct {
 	scopes    []apikey.Scope
 	portalID  uuid.UUID
-	actor     string
+	actor     audit.Actor
 	accountID uuid.NullUUID // of a person
 	name      string        // of a key
 }
@@ -136,7 +136,7 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 	}
 	given, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(s.operatorKey))
 	if s.operatorKey != "" && subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
-		return principal{scopes: []apikey.Scope{apikey.Operator}, actor: "operator", name: "operator"}, nil
+		return principal{scopes: []apikey.Scope{apikey.Operator}, actor: audit.Operator(), name: "operator"}, nil
 	}
 	if strings.HasPrefix(text, apikey.Prefix) {
 		key, err := s.apiKeys.Authenticate(c.Request().Context(), text)
@@ -144,7 +144,7 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 			return principal{}, err
 		}
 		return principal{
-			scopes: key.Scopes, portalID: key.PortalID, actor: "api_key:" + key.ID.String(), name: key.Name,
+			scopes: key.Scopes, portalID: key.PortalID, actor: audit.APIKey(key.ID), name: key.Name,
 		}, nil
 	}
 	return s.administratorBehind(c, text)
@@ -168,7 +168,7 @@ func (s *Server) administratorBehind(c echo.Context, token string) (principal, e
 		return principal{}, err
 	}
 	who := principal{
-		portalID: p.ID, actor: "account:" + a.ID.String(), accountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		portalID: p.ID, actor: audit.Person(a.ID), accountID: uuid.NullUUID{UUID: a.ID, Valid: true},
 	}
 	if slices.Contains(a.Roles, account.AdminRole) {
 		who.scopes = []apikey.Scope{apikey.Admin, apikey.InvitationsExport}

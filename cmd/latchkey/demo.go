@@ -53,7 +53,7 @@ func ptr[T any](value T) *T { return &value }
 
 // prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
 func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, options api.Options, to io.Writer) error {
-	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"})
+	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: audit.Terminal()})
 	p, err := makeDemo(ctx, server)
 	if err != nil {
 		return explained(err)

@@ -108,5 +108,5 @@ func withDatabase(ctx context.Context, d config.Database, to output, do func(con
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	return do(audit.WithCaller(ctx, &audit.Caller{Actor: "terminal"}), db)
+	return do(audit.WithCaller(ctx, &audit.Caller{Actor: audit.Terminal()}), db)
 }

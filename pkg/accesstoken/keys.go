@@ -141,7 +141,7 @@ func (k *Keys) rotate(ctx context.Context, wanted func([]Key) bool) (Key, error)
 	if _, err := k.read(ctx, 0); err != nil {
 		return key, err
 	}
-	return key, k.audit.Record(ctx, audit.Event{PortalID: audit.Installation, Type: audit.KeyRotated})
+	return key, k.audit.Record(ctx, audit.OfTarget(audit.Installation, audit.KeyRotated, audit.SigningKeyTarget(key.ID)))
 }
 
 // signing is the newest active key.

@@ -70,7 +70,7 @@ func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Acc
 		if err != nil {
 			return taken(err)
 		}
-		return s.record(ctx, p, audit.AccountCreated, a)
+		return s.audit.Record(ctx, s.event(p, audit.AccountCreated, a))
 	})
 	if err != nil {
 		return nil, err
@@ -133,6 +133,7 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, wh
 		if err != nil {
 			return notFound(err)
 		}
+		before := *a
 		s.apply(a, c, hash)
 		if c.Email != nil {
 			if err := s.repo.DropClaim(ctx, p.ID, *c.Email, a.ID); err != nil {
@@ -143,7 +144,7 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, wh
 			return taken(err)
 		}
 		changed = a
-		return s.record(ctx, p, what, a)
+		return s.audit.Record(ctx, s.event(p, what, a).Changed(changedMembers(&before, a)...))
 	})
 	return changed, err
 }
@@ -255,15 +256,12 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID, al
 				return err
 			}
 		}
-		return s.record(ctx, p, audit.AccountDeleted, a)
+		return s.audit.Record(ctx, s.event(p, audit.AccountDeleted, a))
 	})
 }
 
-func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, a *Account) error {
-	return s.audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: what, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-		EmailDigest: s.digests.Subject(p.ID, a.Email.Canonical()),
-	})
+func (s *Service) event(p *portal.Portal, what audit.Type, a *Account) audit.Event {
+	return audit.OfAccount(p.ID, what, a.ID, s.digests.Subject(p.ID, a.Email.Canonical()))
 }
 
 // clock is the time as the tables keep it, in milliseconds.

@@ -64,16 +64,15 @@ func (r *Repository) insert(ctx context.Context, k *Key) error {
 		database.Millis(k.ExpiresAt)).Error)
 }
 
-// delete removes a key, of one portal or of any, and tells whose it was. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, of uuid.NullUUID, id uuid.UUID) (portalID uuid.UUID, err error) {
+// delete removes a key, of one portal or of any, and gives it as it was. Errors: database.ErrNotFound.
+func (r *Repository) delete(ctx context.Context, of uuid.NullUUID, id uuid.UUID) (*Key, error) {
 	query, args := `DELETE FROM api_keys WHERE id = ?`, []any{id}
 	if of.Valid {
 		query, args = query+` AND portal_id = ?`, append(args, of.UUID)
 	} else {
 		ctx = database.AcrossPortals(ctx, "an operator revokes any API key")
 	}
-	err = r.db.From(ctx).Raw(query+` RETURNING portal_id`, args...).Row().Scan(&portalID)
-	return portalID, database.Err(err)
+	return scan(r.db.From(ctx).Raw(query+` RETURNING `+columns, args...).Row())
 }
 
 func (r *Repository) touch(ctx context.Context, k *Key, now time.Time) error {

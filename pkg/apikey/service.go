@@ -129,7 +129,7 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
 	if err := s.repo.insert(ctx, k); err != nil {
 		return nil, "", err
 	}
-	return k, text, s.audit.Record(ctx, audit.Event{PortalID: w.PortalID, Type: audit.APIKeyCreated})
+	return k, text, s.audit.Record(ctx, audit.OfTarget(w.PortalID, audit.APIKeyCreated, audit.APIKeyTarget(k.ID, k.Name)))
 }
 
 // List pages through keys, newest first: those of one portal, or all.
@@ -139,12 +139,12 @@ func (s *Service) List(ctx context.Context, of uuid.NullUUID, before uuid.UUID, 
 
 // Revoke ends a key, of one portal or of any. Errors: not_found.
 func (s *Service) Revoke(ctx context.Context, of uuid.NullUUID, id uuid.UUID) error {
-	portalID, err := s.repo.delete(ctx, of, id)
+	k, err := s.repo.delete(ctx, of, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return fault.New(fault.NotFound)
 	}
 	if err != nil {
 		return err
 	}
-	return s.audit.Record(ctx, audit.Event{PortalID: portalID, Type: audit.APIKeyRevoked})
+	return s.audit.Record(ctx, audit.OfTarget(k.PortalID, audit.APIKeyRevoked, audit.APIKeyTarget(k.ID, k.Name)))
 }

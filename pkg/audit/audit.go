@@ -1,15 +1,14 @@
-// Package audit records what happened at a portal: to whom, by whom, from where, and the code that the person saw.
+// Package audit records what happened at a portal: to whom or what, by whom, from where, and the code that the person
+// saw.
 package audit
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 // Type says what was tried.
@@ -50,40 +49,6 @@ const (
 // Installation stands for the portal of events that belong to none: portals and keys themselves.
 var Installation = uuid.Nil
 
-// Event is one thing that happened. A person is named by the account's id and a digest of the address, so that
-// deleting the person leaves the event without the person.
-type Event struct {
-	PortalID    uuid.UUID
-	Type        Type
-	Err         error // why not; nil is success. Its code alone is kept.
-	EmailDigest []byte
-	AccountID   uuid.NullUUID
-	Hints       []string // what the typed password looked like, in the contract's words
-}
-
-// Caller is who asked, and from where.
-type Caller struct {
-	Actor     string // "operator", "account:<id>", or "" for a stranger
-	Network   string // an IP address
-	UserAgent string
-	RequestID string
-}
-
-type callerKey struct{}
-
-// WithCaller notes the caller of a request in its context.
-func WithCaller(ctx context.Context, caller *Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, caller)
-}
-
-// CallerOf is the caller noted in ctx; one without members where there is none.
-func CallerOf(ctx context.Context) *Caller {
-	if caller, ok := ctx.Value(callerKey{}).(*Caller); ok {
-		return caller
-	}
-	return &Caller{}
-}
-
 // Recorder writes events.
 type Recorder struct {
 	db  *database.DB
@@ -110,15 +75,7 @@ func (r *Recorder) RecordAll(ctx context.Context, events []Event) error {
 		if err != nil {
 			return err
 		}
-		outcome := "success"
-		if event.Err != nil {
-			outcome = "failure"
-		}
-		rows = append(rows, row{
-			portalID: event.PortalID, id: id, at: now, kind: event.Type, outcome: outcome,
-			code: string(fault.CodeOf(event.Err)), emailDigest: event.EmailDigest, accountID: event.AccountID,
-			caller: caller, hints: strings.Join(event.Hints, ","),
-		})
+		rows = append(rows, row{event, id, now, caller})
 	}
 	return r.insert(ctx, rows)
 }

@@ -49,15 +49,13 @@ func TestAnEventHoldsNoAddress(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		at := time.Date(2026, 11, 22, 12, 0, 0, 123_456_789, time.UTC)
 		r := NewRecorder(db, func() time.Time { return at })
-		ctx := WithCaller(t.Context(), &Caller{Actor: "operator", Network: "192.0.2.1", UserAgent: "curl/8", RequestID: "request-1"})
+		ctx := WithCaller(t.Context(), &Caller{Actor: Operator(), Network: "192.0.2.1", UserAgent: "curl/8", RequestID: "request-1"})
 		const address = "ada@example.com"
 		portalID, account := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
 		why := fault.Wrap(fault.IncorrectCredentials, errors.New("no password of "+address)).
 			With("email", address).With("hints", []string{"all_caps"})
-		require.NoError(t, r.Record(ctx, Event{
-			PortalID: portalID, Type: Login, Err: fmt.Errorf("%s: %w", address, why), EmailDigest: []byte("a digest"),
-			AccountID: uuid.NullUUID{UUID: account, Valid: true}, Hints: []string{"all_caps", "unusual_script"},
-		}))
+		require.NoError(t, r.Record(ctx, OfAccount(portalID, Login, account, []byte("a digest")).
+			Failed(fmt.Errorf("%s: %w", address, why)).WithHints([]string{"all_caps", "unusual_script"})))
 		row := stored(t, db)
 		for name, value := range row {
 			require.NotContains(t, strings.ToLower(value), "ada", name)
@@ -67,20 +65,56 @@ func TestAnEventHoldsNoAddress(t *testing.T) {
 			"portal_id": portalID.String(), "at": fmt.Sprint(at.UnixMilli()), "type": "login", "outcome": "failure",
 			"code": "incorrect_credentials", "email_digest": "a digest", "account_id": account.String(), "actor": "operator",
 			"network": "192.0.2.1", "user_agent": "curl/8", "request_id": "request-1", "hints": "all_caps,unusual_script",
+			"target_kind": "", "target_id": "", "target_name": "", "changed": "",
 		}, row)
 
-		require.NoError(t, r.Record(t.Context(), Event{PortalID: Installation, Type: PortalCreated, Err: errors.New(address)}))
+		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, nil).Failed(errors.New(address))))
 		row = stored(t, db)
 		require.Equal(t, "internal", row["code"], "an error that is no fault")
 		require.Equal(t, "<nil>", row["email_digest"])
 		require.Equal(t, "<nil>", row["account_id"])
 		require.Empty(t, row["actor"])
 
-		require.NoError(t, r.Record(t.Context(), Event{PortalID: Installation, Type: PortalCreated}))
+		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, nil)))
 		row = stored(t, db)
 		require.Equal(t, "success", row["outcome"])
 		require.Empty(t, row["code"])
 	})
+}
+
+// A target and the changed members stand in columns of their own, the members in order.
+func TestAnEventNamesItsTarget(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		r, id := NewRecorder(db, time.Now), uuid.Must(uuid.NewV7())
+		for want, target := range map[[3]string]Target{
+			{"portal", id.String(), "acme"}: PortalTarget(id, "acme"),
+			{"api_key", id.String(), "ci"}:  APIKeyTarget(id, "ci"),
+			{"signing_key", "kid", "kid"}:   SigningKeyTarget("kid"),
+			{"invitation", id.String(), ""}: InvitationTarget(id),
+		} {
+			require.NoError(t, r.Record(t.Context(), OfTarget(Installation, PortalChanged, target).Changed("name", "lockout")))
+			row := stored(t, db)
+			require.Equal(t, want, [3]string{row["target_kind"], row["target_id"], row["target_name"]})
+			require.Equal(t, "lockout,name", row["changed"])
+			require.Equal(t, uuid.Nil.String(), row["portal_id"])
+		}
+		require.NoError(t, r.Record(t.Context(), OfAddress(id, InvitationDeleted, []byte("a digest")).
+			WithTarget(InvitationTarget(id)).WithAccount(uuid.Nil)))
+		row := stored(t, db)
+		require.Equal(t, []string{"invitation", "a digest", "<nil>"}, []string{row["target_kind"], row["email_digest"], row["account_id"]})
+	})
+}
+
+func TestActors(t *testing.T) {
+	t.Parallel()
+	for want, actor := range map[string]Actor{
+		"operator": Operator(), "api_key:" + uuid.Max.String(): APIKey(uuid.Max), "terminal": Terminal(),
+		"account:" + uuid.Max.String(): Person(uuid.Max), "": Stranger(),
+	} {
+		require.Equal(t, want, actor.String())
+	}
+	require.Equal(t, Stranger(), Actor{})
 }
 
 // An event is written in the transaction of what it tells of, and goes with it.
@@ -91,7 +125,7 @@ func TestAnEventGoesWithItsTransaction(t *testing.T) {
 		undone := errors.New("undone")
 		for _, outcome := range []error{undone, nil} {
 			err := db.InTx(t.Context(), func(ctx context.Context) error {
-				require.NoError(t, r.Record(ctx, Event{Type: AccountDeleted}))
+				require.NoError(t, r.Record(ctx, OfAddress(Installation, AccountDeleted, nil)))
 				return outcome
 			})
 			require.Equal(t, outcome, err)
@@ -105,9 +139,9 @@ func TestAnEventGoesWithItsTransaction(t *testing.T) {
 func TestACallerTravelsInTheContext(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, &Caller{}, CallerOf(context.Background()))
-	caller := &Caller{Actor: "operator"}
+	caller := &Caller{Actor: Operator()}
 	ctx := WithCaller(context.Background(), caller)
-	CallerOf(ctx).Actor = "account:1" // who calls is found out on the way
+	CallerOf(ctx).Actor = Person(uuid.Max) // who calls is found out on the way
 	require.Same(t, caller, CallerOf(ctx))
-	require.Equal(t, "account:1", caller.Actor)
+	require.Equal(t, "account:"+uuid.Max.String(), caller.Actor.String())
 }

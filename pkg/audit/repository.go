@@ -2,34 +2,37 @@ package audit
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
+// row is an event with what it has when it is written.
 type row struct {
-	portalID    uuid.UUID
-	id          uuid.UUID
-	at          int64 // Unix milliseconds
-	kind        Type
-	outcome     string
-	code        string
-	emailDigest []byte
-	accountID   uuid.NullUUID
-	caller      *Caller
-	hints       string
+	Event
+	id     uuid.UUID
+	at     int64 // Unix milliseconds
+	caller *Caller
 }
 
 func (r *Recorder) insert(ctx context.Context, rows []row) error {
 	var values database.Values
 	for _, e := range rows {
-		values.Row(e.portalID, e.id, e.at, e.kind, e.outcome, e.code, e.emailDigest, e.accountID,
-			e.caller.Actor, e.caller.Network, e.caller.UserAgent, e.caller.RequestID, e.hints)
+		outcome := "success"
+		if e.err != nil {
+			outcome = "failure"
+		}
+		values.Row(e.portalID, e.id, e.at, e.kind, outcome, string(fault.CodeOf(e.err)), e.emailDigest, e.accountID,
+			e.caller.Actor.String(), e.caller.Network, e.caller.UserAgent, e.caller.RequestID, strings.Join(e.hints, ","),
+			e.target.kind, e.target.id, e.target.name, strings.Join(e.changed, ","))
 	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO audit_events (portal_id, id, at, type, outcome, code,
-		email_digest, account_id, actor, network, user_agent, request_id, hints) VALUES `+values.SQL(), values.Args...).Error)
+		email_digest, account_id, actor, network, user_agent, request_id, hints, target_kind, target_id, target_name,
+		changed) VALUES `+values.SQL(), values.Args...).Error)
 }
 
 // Sweep deletes at most batch events of a portal from before a time, and tells how many went.

@@ -118,8 +118,9 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 		case m.Invitation.DeliveryID.Valid:
 			messages = append(messages, s.message(p, m.Invitation))
 		}
-		events[at] = audit.Event{
-			PortalID: p.ID, Type: audit.InvitationCreated, EmailDigest: s.subject(p, m.Invitation), Err: made[at].Err,
+		events[at] = audit.OfAddress(p.ID, audit.InvitationCreated, s.subject(p, m.Invitation)).Failed(made[at].Err)
+		if made[at].Err == nil { // else there is no invitation of this id
+			events[at] = events[at].WithTarget(audit.InvitationTarget(m.Invitation.ID))
 		}
 	}
 	if _, err := s.Messages.SendAll(ctx, p, messages); err != nil {

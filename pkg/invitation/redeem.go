@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -84,7 +82,8 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Given) (sessio
 		}
 	}
 	if i != nil && !slices.Contains(ownFaults, fault.CodeOf(err)) {
-		refused := audit.Event{PortalID: p.ID, Type: audit.InvitationRedeemed, EmailDigest: s.subjectOf(p, g), Err: err}
+		refused := audit.OfAddress(p.ID, audit.InvitationRedeemed, s.subjectOf(p, g)).
+			WithTarget(audit.InvitationTarget(i.ID)).Failed(err)
 		if err := s.Audit.Record(ctx, refused); err != nil {
 			return session.Granted{}, err
 		}
@@ -128,10 +127,8 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 		if in, err = s.Sessions.Start(ctx, p, a, g.Begin); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, audit.Event{
-			PortalID: p.ID, Type: audit.InvitationRedeemed, EmailDigest: s.subjectOf(p, g),
-			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-		})
+		return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.InvitationRedeemed, a.ID, s.subjectOf(p, g)).
+			WithTarget(audit.InvitationTarget(i.ID)))
 	})
 	if errors.Is(err, database.ErrNotFound) { // it changed since it was looked at
 		if _, err = s.Verify(ctx, p, g.Code); err == nil {

@@ -73,7 +73,7 @@ func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
 
 // Exported records that the invitations of a portal were exported, with their codes.
 func (s *Service) Exported(ctx context.Context, p *portal.Portal) error {
-	return s.Audit.Record(ctx, audit.Event{PortalID: p.ID, Type: audit.InvitationsExported})
+	return s.Audit.Record(ctx, audit.OfTarget(p.ID, audit.InvitationsExported, audit.PortalTarget(p.ID, p.Slug)))
 }
 
 // Delete takes an invitation back: its codes are worth nothing, and its address is free.
@@ -88,7 +88,8 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) er
 		if err := s.Messages.Forget(ctx, p, uuid.Nil, []uuid.UUID{id}); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, audit.Event{PortalID: p.ID, Type: audit.InvitationDeleted, EmailDigest: subject})
+		return s.Audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, subject).
+			WithTarget(audit.InvitationTarget(id)))
 	})
 	if !errors.Is(err, database.ErrNotFound) {
 		return err

@@ -64,9 +64,6 @@ func (s *Service) Unlock(ctx context.Context, p *portal.Portal, a *account.Accou
 		if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.Account(p.ID, a.ID)); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, audit.Event{
-			PortalID: p.ID, Type: audit.AccountUnlocked, EmailDigest: subject,
-			AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-		})
+		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.AccountUnlocked, a.ID, subject))
 	})
 }

@@ -109,8 +109,6 @@ func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *ac
 }
 
 func (s *Service) recordOwn(ctx context.Context, p *portal.Portal, a *account.Account, why error) error {
-	return s.audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: audit.OwnPassword, Err: why, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-		EmailDigest: s.digests.Subject(p.ID, a.Email.Canonical()),
-	})
+	digest := s.digests.Subject(p.ID, a.Email.Canonical())
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.OwnPassword, a.ID, digest).Failed(why))
 }

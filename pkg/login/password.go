@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
@@ -214,13 +212,14 @@ func (s *Service) recorded(ctx context.Context, p *portal.Portal, subject []byte
 	if !heard(outcome) {
 		return outcome
 	}
-	event := audit.Event{PortalID: p.ID, Type: audit.Login, Err: outcome, EmailDigest: subject}
+	event := audit.OfAddress(p.ID, audit.Login, subject).Failed(outcome)
 	if a != nil {
-		event.AccountID = uuid.NullUUID{UUID: a.ID, Valid: true}
+		event = event.WithAccount(a.ID)
 	}
 	var f *fault.Error
 	if errors.As(outcome, &f) {
-		event.Hints, _ = f.Members["hints"].([]string)
+		hints, _ := f.Members["hints"].([]string)
+		event = event.WithHints(hints)
 	}
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()

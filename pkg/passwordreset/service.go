@@ -169,7 +169,5 @@ func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Accoun
 	if err := s.Messages.SendPasswordChanged(ctx, p, a); err != nil {
 		return err
 	}
-	return s.Audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: audit.ResetRedeemed, EmailDigest: subject, AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-	})
+	return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.ResetRedeemed, a.ID, subject))
 }

@@ -168,7 +168,7 @@ func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*
 	if err := s.repo.insert(ctx, p); err != nil {
 		return nil, taken(err)
 	}
-	return p, s.record(ctx, audit.PortalCreated)
+	return p, s.audit.Record(ctx, event(audit.PortalCreated, p))
 }
 
 // updateTries is how often a change starts anew because another administrator's came between.
@@ -183,6 +183,7 @@ func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings)
 		if err != nil {
 			return nil, notFound(err)
 		}
+		before := p.Settings
 		p.Settings = p.Clone()
 		if err := apply(&p.Settings); err != nil {
 			return nil, err
@@ -198,7 +199,11 @@ func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings)
 		if err != nil {
 			return nil, taken(err)
 		}
-		if err := s.record(ctx, audit.PortalChanged); err != nil {
+		changed, err := changedSettings(&before, &p.Settings)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.audit.Record(ctx, event(audit.PortalChanged, p).Changed(changed...)); err != nil {
 			return nil, err
 		}
 		return s.read(ctx, slug)
@@ -221,11 +226,12 @@ func (s *Service) Delete(ctx context.Context, slug string) error {
 	s.mu.Lock()
 	delete(s.cache, slug)
 	s.mu.Unlock()
-	return s.record(ctx, audit.PortalDeleted)
+	return s.audit.Record(ctx, event(audit.PortalDeleted, p))
 }
 
-func (s *Service) record(ctx context.Context, what audit.Type) error {
-	return s.audit.Record(ctx, audit.Event{PortalID: audit.Installation, Type: what})
+// event is about a portal, in the installation's trail: the portal's own trail is deleted with it.
+func event(what audit.Type, p *Portal) audit.Event {
+	return audit.OfTarget(audit.Installation, what, audit.PortalTarget(p.ID, p.Slug))
 }
 
 func notFound(err error) error {

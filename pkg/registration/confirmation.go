@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
@@ -79,10 +77,7 @@ func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.G
 			}
 			a.Confirmed = &now
 			next = admission.Situation{Portal: p, Account: a, Now: now}.NextOfOwner()
-			return s.Audit.Record(ctx, audit.Event{
-				PortalID: p.ID, Type: audit.Confirmation, EmailDigest: found.Subject,
-				AccountID: uuid.NullUUID{UUID: a.ID, Valid: true},
-			})
+			return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.Subject))
 		})
 	return next, err
 }

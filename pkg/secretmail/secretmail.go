@@ -79,10 +79,10 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 		Purpose: m.Purpose, Subject: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
 		ByAdministrator: m.ByAdministrator,
 	}
-	locale, accountID := m.Locale, uuid.NullUUID{}
+	locale, accountID := m.Locale, uuid.Nil
 	if m.Account != nil {
 		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
-		locale, accountID = cmp.Or(locale, m.Account.Locale), uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+		locale, accountID = cmp.Or(locale, m.Account.Locale), m.Account.ID
 	}
 	var issued Issued
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
@@ -108,23 +108,25 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, p, m, subject, accountID, nil)
+		return s.audit.Record(ctx, event(p, m, subject, accountID))
 	})
 	if fault.CodeOf(err) == fault.ResendTooSoon {
 		if m.Then != nil {
-			accountID = uuid.NullUUID{} // of an account that was not made
+			accountID = uuid.Nil // of an account that was not made
 		}
-		if recordErr := s.record(ctx, p, m, subject, accountID, err); recordErr != nil {
+		if recordErr := s.audit.Record(ctx, event(p, m, subject, accountID).Failed(err)); recordErr != nil {
 			return Issued{}, recordErr
 		}
 	}
 	return issued, err
 }
 
-func (s *Service) record(ctx context.Context, p *portal.Portal, m Mail, subject []byte, of uuid.NullUUID, why error) error {
-	return s.audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: m.Event, EmailDigest: subject, AccountID: of, Err: why,
-	})
+func event(p *portal.Portal, m Mail, subject []byte, accountID uuid.UUID) audit.Event {
+	event := audit.OfAccount(p.ID, m.Event, accountID, subject)
+	if m.Invitation != nil {
+		event = event.WithTarget(audit.InvitationTarget(m.Invitation.ID))
+	}
+	return event
 }
 
 // secretFaults are what is recorded of a secret that somebody brought.
@@ -177,11 +179,7 @@ func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Typ
 	if found.Subject == nil || !slices.Contains(secretFaults, fault.CodeOf(why)) {
 		return why
 	}
-	err := s.audit.Record(ctx, audit.Event{
-		PortalID: p.ID, Type: event, EmailDigest: found.Subject, Err: why,
-		AccountID: uuid.NullUUID{UUID: found.AccountID, Valid: found.AccountID != uuid.Nil},
-	})
-	if err != nil {
+	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, event, found.AccountID, found.Subject).Failed(why)); err != nil {
 		return err
 	}
 	return why

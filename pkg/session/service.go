@@ -134,7 +134,7 @@ func (s *Service) stolen(ctx context.Context, p *portal.Portal, owner uuid.UUID)
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
 	why := fault.New(fault.RefreshTokenReused)
-	if err := s.record(ctx, p, audit.Refresh, uuid.NullUUID{UUID: owner, Valid: true}, why); err != nil {
+	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Refresh, owner, nil).Failed(why)); err != nil {
 		why.Cause = err // for the log: what the caller is told has happened all the same
 	}
 	return why
@@ -157,7 +157,7 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 	if err != nil {
 		return err
 	}
-	return s.record(ctx, p, audit.Logout, uuid.NullUUID{UUID: owner, Valid: true}, nil)
+	return s.record(ctx, p, audit.Logout, owner)
 }
 
 // List gives an account's living sessions, newest first, from before the id.
@@ -174,7 +174,7 @@ func (s *Service) End(ctx context.Context, p *portal.Portal, accountID, id uuid.
 	if err != nil {
 		return err
 	}
-	return s.record(ctx, p, audit.SessionEnded, uuid.NullUUID{UUID: accountID, Valid: true}, nil)
+	return s.record(ctx, p, audit.SessionEnded, accountID)
 }
 
 // EndAll ends every session of an account.
@@ -182,7 +182,7 @@ func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID uuid.U
 	if err := s.repo.endAll(ctx, p.ID, accountID, s.now()); err != nil {
 		return err
 	}
-	return s.record(ctx, p, audit.SessionsEnded, uuid.NullUUID{UUID: accountID, Valid: true}, nil)
+	return s.record(ctx, p, audit.SessionsEnded, accountID)
 }
 
 // Keep lets one session outlive the account's new stamp.
@@ -190,8 +190,8 @@ func (s *Service) Keep(ctx context.Context, p *portal.Portal, id, stamp uuid.UUI
 	return s.repo.keep(ctx, p.ID, id, stamp)
 }
 
-func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, of uuid.NullUUID, why error) error {
-	return s.audit.Record(ctx, audit.Event{PortalID: p.ID, Type: what, AccountID: of, Err: why})
+func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, accountID uuid.UUID) error {
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, what, accountID, nil))
 }
 
 // clock is the time as the tables keep it, in milliseconds.
