@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -212,16 +211,7 @@ func (s *Server) deleteAccount(c echo.Context) error {
 	if err := noBody(c); err != nil {
 		return err
 	}
-	p := portalOf(c)
-	var invited []uuid.UUID
-	err = s.accounts.Delete(c.Request().Context(), p, id, account.Also{
-		Before: func(ctx context.Context, a *account.Account) (err error) {
-			invited, err = s.invitations.Forget(ctx, p, a)
-			return err
-		},
-		After: func(ctx context.Context) error { return s.messages.Forget(ctx, p, id, invited) },
-	})
-	if err != nil {
+	if err := s.erasure.Account(c.Request().Context(), portalOf(c), id); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -86,7 +86,7 @@ func (s *Server) deletePortal(c echo.Context) error {
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.portals.Delete(c.Request().Context(), p.Slug); err != nil {
+	if err := s.erasure.Portal(c.Request().Context(), p.Slug); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

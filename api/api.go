@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/erasure"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -72,6 +73,7 @@ type Server struct {
 	resets       *passwordreset.Service
 	registration *registration.Service
 	invitations  *invitation.Service
+	erasure      *erasure.Service
 	audit        *audit.Recorder
 	limiter      *ratelimit.Limiter // nil when switched off
 	importing    chan struct{}      // has room for as many imports as run at once
@@ -114,6 +116,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.invitations = invitation.NewService(invitation.Parts{
 		DB: o.DB, Invitations: invitations, Accounts: accounts, Passwords: passwords, Sessions: s.sessions, Mail: mail,
 		Messages: s.messages, Audit: s.audit, Digests: digests, Ring: o.Ring, Now: o.Now,
+	})
+	s.erasure = erasure.NewService(erasure.Parts{
+		DB: o.DB, Portals: s.portals, Accounts: s.accounts, Invitations: s.invitations, Messages: s.messages,
 	})
 	s.registration = registration.NewService(registration.Parts{
 		Accounts: accounts, Invitations: s.invitations, Passwords: passwords, Mail: mail,

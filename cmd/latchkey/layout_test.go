@@ -27,6 +27,7 @@ var tiers = map[string]int{
 	"secretmail":    6, // a secret and the message that carries it
 	"passwordreset": 7, "invitation": 7,
 	"login":        8, // mails who has no password yet
+	"erasure":      8, // knows everything that is kept of a person, or of a portal
 	"registration": 9,
 	"api":          10,
 	"cmd":          11,

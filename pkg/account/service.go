@@ -230,34 +230,13 @@ func mark(since **time.Time, holds bool, now time.Time) {
 	}
 }
 
-// Also is what belongs to the deletion of an account, in its transaction and in the order in which rows are locked.
-type Also struct {
-	Before func(ctx context.Context, a *Account) error
-	After  func(ctx context.Context) error
-}
-
-// Delete removes a person's data completely. Errors: not_found.
-func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID, also Also) error {
-	return s.db.InTx(ctx, func(ctx context.Context) error {
-		a, err := s.repo.ByID(ctx, p.ID, id)
-		if err != nil {
-			return notFound(err)
-		}
-		if also.Before != nil {
-			if err := also.Before(ctx, a); err != nil {
-				return err
-			}
-		}
-		if err := s.repo.delete(ctx, p.ID, id); err != nil {
-			return notFound(err)
-		}
-		if also.After != nil {
-			if err := also.After(ctx); err != nil {
-				return err
-			}
-		}
-		return s.audit.Record(ctx, s.event(p, audit.AccountDeleted, a))
-	})
+// Erase deletes an account, whose sessions go with it, in the transaction of ctx. What other tables hold of the person is
+// pkg/erasure's to delete. Errors: not_found.
+func (s *Service) Erase(ctx context.Context, p *portal.Portal, a *Account) error {
+	if err := s.repo.delete(ctx, p.ID, a.ID); err != nil {
+		return notFound(err)
+	}
+	return s.audit.Record(ctx, s.event(p, audit.AccountDeleted, a))
 }
 
 func (s *Service) event(p *portal.Portal, what audit.Type, a *Account) audit.Event {

@@ -123,13 +123,12 @@ func TestForgetIsOneTransaction(t *testing.T) {
 		a, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, ann))
 		require.NoError(t, err)
 		failed := errors.New("failed")
-		require.ErrorIs(t, d.people.Delete(d.ctx, d.portal, a.ID, account.Also{
-			Before: func(ctx context.Context, a *account.Account) error {
-				forgotten, err := d.Forget(ctx, d.portal, a)
-				require.Equal(t, []uuid.UUID{i.ID}, forgotten)
-				return err
-			},
-			After: func(context.Context) error { return failed },
+		require.ErrorIs(t, d.db.InTx(d.ctx, func(ctx context.Context) error {
+			forgotten, err := d.Forget(ctx, d.portal, a)
+			require.NoError(t, err)
+			require.Equal(t, []uuid.UUID{i.ID}, forgotten)
+			require.NoError(t, d.people.Erase(ctx, d.portal, a))
+			return failed
 		}), failed)
 		require.Equal(t, ann, d.again(i).Email.Typed())
 		_, err = d.people.Get(d.ctx, d.portal, a.ID)

@@ -241,15 +241,21 @@ func (d *desk) claim(address string) *account.Account {
 	return a
 }
 
-// remove deletes an account and what belongs to it, as the API does.
+// remove deletes an account and what belongs to it, as pkg/erasure does, which imports this package.
 func (d *desk) remove(a *account.Account) error {
-	var invited []uuid.UUID
-	return d.people.Delete(d.ctx, d.portal, a.ID, account.Also{
-		Before: func(ctx context.Context, a *account.Account) (err error) {
-			invited, err = d.Forget(ctx, d.portal, a)
+	return d.db.InTx(d.ctx, func(ctx context.Context) error {
+		a, err := d.people.Get(ctx, d.portal, a.ID)
+		if err != nil {
 			return err
-		},
-		After: func(ctx context.Context) error { return d.Messages.Forget(ctx, d.portal, a.ID, invited) },
+		}
+		invited, err := d.Forget(ctx, d.portal, a)
+		if err != nil {
+			return err
+		}
+		if err := d.people.Erase(ctx, d.portal, a); err != nil {
+			return err
+		}
+		return d.Messages.Forget(ctx, d.portal, a.ID, invited)
 	})
 }
 

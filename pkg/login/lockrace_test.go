@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/erasure"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -194,7 +195,7 @@ func TestLoginWhileDeleted(t *testing.T) {
 				for range wrong {
 					_, _ = w.logIn("wrong", "")
 				}
-				while(t, w.db, func(ctx context.Context) error { return w.accounts.Delete(ctx, w.p, w.a.ID, account.Also{}) }, func() {
+				while(t, w.db, func(ctx context.Context) error { return w.accounts.Erase(ctx, w.p, w.a) }, func() {
 					_, err := w.logIn(right, "")
 					require.Equal(t, "incorrect_credentials", code(err))
 				})
@@ -254,7 +255,7 @@ func TestPortalDeletedWhileLogin(t *testing.T) {
 		}()
 		<-started
 		go func() { time.Sleep(300 * time.Millisecond); close(deleting) }()
-		require.NoError(t, w.portals.Delete(context.Background(), "acme"))
+		require.NoError(t, erasure.NewService(erasure.Parts{DB: w.db, Portals: w.portals}).Portal(context.Background(), "acme"))
 		require.NoError(t, <-done)
 	})
 }

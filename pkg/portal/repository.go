@@ -141,21 +141,12 @@ func (r *Repository) putDomains(ctx context.Context, p *Portal) error {
 	return nil
 }
 
-// delete removes all that the portal holds and leaves a row that keeps its slug. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, id uuid.UUID, now time.Time) error {
-	return r.db.InTx(ctx, func(ctx context.Context) error {
-		err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
-			WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id))
-		if err != nil {
-			return err
-		}
-		// Sessions go with their accounts.
-		for _, table := range []string{"portal_domains", "onetime_secrets", "invitations", "invitation_numbers",
-			"accounts", "lockouts", "deliveries", "api_keys", "audit_events"} {
-			if err := r.db.From(ctx).Exec("DELETE FROM "+table+" WHERE portal_id = ?", id).Error; err != nil {
-				return database.Err(err)
-			}
-		}
-		return nil
-	})
+// retire empties a portal's row, which stays to keep its slug, and frees its domains. Errors: database.ErrNotFound.
+func (r *Repository) retire(ctx context.Context, id uuid.UUID, now time.Time) error {
+	err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
+		WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id))
+	if err != nil {
+		return err
+	}
+	return database.Err(r.db.From(ctx).Exec("DELETE FROM portal_domains WHERE portal_id = ?", id).Error)
 }

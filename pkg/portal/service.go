@@ -211,22 +211,29 @@ func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings)
 	return nil, fault.New(fault.Unavailable).After(time.Second)
 }
 
-// Delete removes a portal and all that it holds; its slug is never used again. Errors: organization_not_found.
-func (s *Service) Delete(ctx context.Context, slug string) error {
+// Retire deletes a portal but for the row that keeps its slug from being used again, in the transaction of ctx. Its data
+// in other tables is pkg/erasure's to delete, which then calls Uncache.
+//
+// Errors: organization_not_found.
+func (s *Service) Retire(ctx context.Context, slug string) (*Portal, error) {
 	if !ValidSlug(slug) { // Postgres takes no NUL in a text
-		return fault.New(fault.OrganizationNotFound)
+		return nil, fault.New(fault.OrganizationNotFound)
 	}
 	p, err := s.repo.bySlug(ctx, slug)
 	if err == nil {
-		err = s.repo.delete(ctx, p.ID, s.now())
+		err = s.repo.retire(ctx, p.ID, s.now())
 	}
 	if err != nil {
-		return notFound(err)
+		return nil, notFound(err)
 	}
+	return p, s.audit.Record(ctx, event(audit.PortalDeleted, p))
+}
+
+// Uncache has the next call read a portal anew.
+func (s *Service) Uncache(slug string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.cache, slug)
-	s.mu.Unlock()
-	return s.audit.Record(ctx, event(audit.PortalDeleted, p))
 }
 
 // event is about a portal, in the installation's trail: the portal's own trail is deleted with it.

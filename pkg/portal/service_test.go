@@ -78,10 +78,11 @@ func TestWhatAnotherInstanceChangedIsSeen(t *testing.T) {
 		here.age("acme", expiredAfter)
 		require.Equal(t, "Expired", name())
 
-		require.NoError(t, there.Delete(t.Context(), "acme"))
+		_, err := there.Retire(t.Context(), "acme")
+		require.NoError(t, err)
 		require.Equal(t, "Expired", name())
 		here.age("acme", expiredAfter)
-		_, err := here.Find(t.Context(), "acme")
+		_, err = here.Find(t.Context(), "acme")
 		require.ErrorIs(t, err, fault.New(fault.OrganizationNotFound))
 		require.Empty(t, here.cache)
 	})
@@ -222,8 +223,11 @@ func TestSlugsAndStates(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, p, byID)
 
-		require.NoError(t, s.Delete(t.Context(), "acme"))
-		require.ErrorIs(t, s.Delete(t.Context(), "acme"), fault.New(fault.OrganizationNotFound))
+		retired, err := s.Retire(t.Context(), "acme")
+		require.NoError(t, err)
+		require.Equal(t, p.ID, retired.ID)
+		_, err = s.Retire(t.Context(), "acme")
+		require.ErrorIs(t, err, fault.New(fault.OrganizationNotFound))
 		_, err = s.ByID(t.Context(), p.ID)
 		require.ErrorIs(t, err, fault.New(fault.OrganizationNotFound))
 		var f *fault.Error

@@ -1,0 +1,84 @@
+// Package erasure deletes a person, or a whole portal, in one transaction. Tests compare it with the live schema: a new
+// table that holds something of either fails them until it is dealt with here.
+package erasure
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+)
+
+// Parts are the services that a Service is made of.
+type Parts struct {
+	DB          *database.DB
+	Portals     *portal.Service
+	Accounts    *account.Service
+	Invitations *invitation.Service
+	Messages    *delivery.Service
+}
+
+// Service deletes people and portals.
+type Service struct {
+	db          *database.DB
+	portals     *portal.Service
+	accounts    *account.Service
+	invitations *invitation.Service
+	messages    *delivery.Service
+}
+
+// NewService makes a service of the parts.
+func NewService(with Parts) *Service {
+	return &Service{with.DB, with.Portals, with.Accounts, with.Invitations, with.Messages}
+}
+
+// Account deletes a person. Rows are locked in the order in which the rest of the program locks them: invitation,
+// account, session, delivery.
+//
+//   - The person's invitations keep what their codes are recognized by, and nothing of the person.
+//   - The account goes, and its sessions with it.
+//   - Messages keep their status, for receipts, but no longer lead to the person. What is still queued is not sent.
+//
+// One-time secrets, counts of wrong passwords and audit events stay until they are swept. They hold the account's id and
+// keyed digests of the address.
+//
+// Errors: not_found.
+func (s *Service) Account(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		a, err := s.accounts.Get(ctx, p, id)
+		if err != nil {
+			return err
+		}
+		invited, err := s.invitations.Forget(ctx, p, a)
+		if err != nil {
+			return err
+		}
+		if err := s.accounts.Erase(ctx, p, a); err != nil {
+			return err
+		}
+		return s.messages.Forget(ctx, p, id, invited)
+	})
+}
+
+// Portal deletes a portal and all that it holds. A row stays that keeps its slug from being used again, and the event
+// that says so, in the installation's trail.
+//
+// Errors: organization_not_found.
+func (s *Service) Portal(ctx context.Context, slug string) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		p, err := s.portals.Retire(ctx, slug)
+		if err != nil {
+			return err
+		}
+		return deleteRows(ctx, s.db, p.ID)
+	})
+	if err == nil {
+		s.portals.Uncache(slug) // once it is committed: before, another request would cache it again
+	}
+	return err
+}
