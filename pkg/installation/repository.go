@@ -31,9 +31,13 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 		sealed, was).Error)
 }
 
+// keyedTables hold rows that say nothing without the secret key, or without the key of the digests.
+var keyedTables = []string{
+	"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations", "recipients",
+}
+
 func reset(ctx context.Context, db *database.DB) error {
-	for _, table := range []string{"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations",
-		"recipients"} {
+	for _, table := range keyedTables {
 		if err := db.From(ctx).Exec("DELETE FROM " + table).Error; err != nil {
 			return database.Err(err)
 		}
