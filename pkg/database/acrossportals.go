@@ -27,6 +27,3 @@ var guards = map[Dialect]func() *tenantguard.Guard{
 		return tenantguard.New(tenantguard.SQLite, migrationText(SQLite))
 	}),
 }
-
-// PortalTables lists the tables of portals' data, sorted: those that the guard watches over.
-func PortalTables(d Dialect) []string { return guards[d]().Tables() }

@@ -49,8 +49,8 @@ const (
 // matcher compares a password with one stored hash. It is expensive, and belongs in a slot of the pool.
 type matcher func(password string) bool
 
-// Supported tells whether Verify can read the hash and would pay its cost; imports ask before they store one.
-// It does no hashing. Read are, each at no more than the cost named:
+// parse reads a stored hash and checks every ceiling; nothing is computed and no more than the hash is allocated. Read
+// are, each at no more than the cost named:
 //
 //   - argon2id, argon2i and argon2d, version 19, in PHC form: 256 MiB, 16 passes, 16 lanes
 //   - bcrypt ($2a$, $2b$, $2y$): cost 15. What a password has beyond 72 bytes does not count, as everywhere
@@ -61,12 +61,6 @@ type matcher func(password string) bool
 // Memory times passes may be 1 GiB at most. Salts have 1 to 128 bytes, keys 16 to 128.
 //
 // Errors: ErrUnreadable, wrapped with the reason.
-func Supported(encoded string) error {
-	_, err := parse(encoded)
-	return err
-}
-
-// parse reads a stored hash and checks every ceiling; nothing is computed and no more than the hash is allocated.
 func parse(encoded string) (matcher, error) {
 	if len(encoded) > maxEncodedLength {
 		return nil, unreadable("too long")

@@ -52,7 +52,7 @@ func TestForeignHashes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := cheapPool()
-			require.NoError(t, Supported(test.encoded))
+			require.NoError(t, supported(test.encoded))
 
 			result, err := pool.Verify(t.Context(), test.password, test.encoded)
 			require.NoError(t, err)
@@ -65,6 +65,12 @@ func TestForeignHashes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// supported tells whether Verify would read the hash and pay its cost.
+func supported(encoded string) error {
+	_, err := parse(encoded)
+	return err
 }
 
 func TestSupported(t *testing.T) {
@@ -142,7 +148,7 @@ func TestSupported(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := Supported(test.encoded)
+			err := supported(test.encoded)
 			if test.supported {
 				require.NoError(t, err)
 				return

@@ -43,7 +43,7 @@ func TestHashVerifies(t *testing.T) {
 			encoded, err := pool.Hash(t.Context(), test.set)
 			require.NoError(t, err)
 			require.Regexp(t, `^\$argon2id\$v=19\$m=8,t=1,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`, encoded)
-			require.NoError(t, Supported(encoded))
+			require.NoError(t, supported(encoded))
 
 			result, err := pool.Verify(t.Context(), test.tried, encoded)
 			require.NoError(t, err)

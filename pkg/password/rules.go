@@ -38,11 +38,6 @@ const (
 	ContainsPortalName ReasonCode = "contains_portal_name"
 )
 
-// Reasons lists every code, for texts and openapi.yaml to be checked against.
-func Reasons() []ReasonCode {
-	return []ReasonCode{TooShort, TooLong, Common, BreachedBefore, ContainsEmail, ContainsPortalName}
-}
-
 // Reason is one thing that is wrong with a password.
 type Reason struct {
 	Code ReasonCode
@@ -64,16 +59,11 @@ type Policy struct {
 	Breached *Breached
 }
 
-// Check gives every reason to refuse the password at once, in the order of Reasons; none means that it is good.
+// Check gives every reason to refuse the password at once, in the order of the codes above; none means that it is good.
 // With Breached set it makes a network request of up to its timeout, so no connection or transaction is to be held.
 func (p Policy) Check(ctx context.Context, password string, facts Facts) []Reason {
 	breached := p.Breached != nil && p.Breached.Knows(ctx, password)
 	return judge(password, facts, breached)
-}
-
-// Check is that of a Policy without Breached. It is safe on any string, valid UTF-8 or not.
-func Check(password string, facts Facts) []Reason {
-	return judge(password, facts, false)
 }
 
 func judge(password string, facts Facts, breached bool) []Reason {

@@ -35,17 +35,6 @@ func Parse(typed string) (e164 string, err error) {
 	return number, nil
 }
 
-// Mask hides all of an E.164 number but the country code and the last two digits: "+49•••••12". Anything else is
-// hidden altogether.
-func Mask(e164 string) string {
-	// The veil has a fixed length, so that it does not give away that of the number.
-	const veil = "•••••"
-	if !isE164(e164) {
-		return veil
-	}
-	return e164[:1+countryDigits(e164[1:])] + veil + e164[len(e164)-2:]
-}
-
 // dropSeparator maps to -1, which strings.Map drops, what people put between digits to read them more easily.
 func dropSeparator(r rune) rune {
 	const minusSign = '\u2212'
