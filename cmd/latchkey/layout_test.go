@@ -17,7 +17,7 @@ import (
 
 // tiers place every package: an import only ever points to a lower number, or to a pair in withinTier.
 var tiers = map[string]int{
-	"fault": 0, "spreadsheet": 0,
+	"fault": 0, "spreadsheet": 0, "slidinglog": 0,
 	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1,
 	"audit": 2, "installation": 2,
 	"portal":  3,

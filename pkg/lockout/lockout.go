@@ -3,10 +3,10 @@
 package lockout
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // Kind separates counts, so that one door's failures never shut another.
@@ -26,21 +26,13 @@ const doublingWithin = 24 * time.Hour
 
 // State is where the count of an address stands. The zero State has seen no failure.
 type State struct {
-	failures    string // 13-digit Unix milliseconds, newest first
+	failures    slidinglog.Log
 	inARow      int64
 	lockedUntil int64 // Unix milliseconds
 }
 
-// entryWidth is the width of a time in the log: Unix milliseconds have 13 digits until the year 2286.
-const entryWidth = 13
-
-func entry(at time.Time) string {
-	text := strconv.FormatInt(at.UnixMilli(), 10)
-	for len(text) < entryWidth {
-		text = "0" + text
-	}
-	return text
-}
+// window is how long a failure counts. One that is exactly as old as the setting says still does.
+func window(rules portal.Lockout) time.Duration { return rules.Window.Duration() + time.Millisecond }
 
 // Locked tells until when the password is locked, if it is.
 func (s State) Locked(now time.Time) (until time.Time, locked bool) {
@@ -58,11 +50,7 @@ func (s State) Failed(rules portal.Lockout, now time.Time) int {
 	if _, locked := s.Locked(now); locked {
 		return rules.Threshold
 	}
-	oldest, n := entry(now.Add(-rules.Window.Duration())), 0
-	for i := 0; i+entryWidth <= len(s.failures) && s.failures[i:i+entryWidth] >= oldest; i += entryWidth {
-		n++
-	}
-	return min(n, rules.Threshold)
+	return min(s.failures.Count(window(rules), now), rules.Threshold)
 }
 
 // Remaining is how many more failures are heard before the password is locked or off.

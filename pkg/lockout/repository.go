@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // Repository keeps the counts. A subject is the keyed digest of an address.
@@ -26,12 +27,12 @@ func (s *State) Scanned() []any { return []any{&s.failures, &s.inARow, &s.locked
 // fail is one statement, so that of any number of failures at once exactly as many are counted as the threshold
 // allows, on any number of instances: a failure while locked, or after the hundredth in a row, changes nothing and is
 // marked as not counted. The nth newest entry of the log is compared as text, which its fixed width allows.
-const fail = `INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row, locked_at, locked_until, lock_length,
+var fail = `INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row, locked_at, locked_until, lock_length,
 		counted, updated_at)
 	VALUES (@portal, @kind, @subject, @first, 1, @first_at, @first_until, @first_length, TRUE, @now)
 	ON CONFLICT (portal_id, kind, subject) DO UPDATE SET
 		counted = ` + heard + `,
-		failures = CASE WHEN ` + trips + ` THEN '' WHEN ` + heard + ` THEN substr(@entry || lockouts.failures, 1, @width)
+		failures = CASE WHEN ` + trips + ` THEN '' WHEN ` + heard + ` THEN ` + slidinglog.SQLAdd("@entry", "lockouts.failures", "@octets") + `
 			ELSE lockouts.failures END,
 		in_a_row = lockouts.in_a_row + CASE WHEN ` + heard + ` THEN 1 ELSE 0 END,
 		locked_at = CASE WHEN ` + trips + ` THEN @now ELSE lockouts.locked_at END,
@@ -40,9 +41,9 @@ const fail = `INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row
 		updated_at = @now
 	RETURNING counted, failures, in_a_row, locked_until`
 
-const (
+var (
 	heard  = `(lockouts.locked_until <= @now AND lockouts.in_a_row < @in_a_row)`
-	trips  = `(` + heard + ` AND (@threshold = 1 OR substr(lockouts.failures, @nth, 13) >= @oldest))`
+	trips  = `(` + heard + ` AND (@threshold = 1 OR ` + slidinglog.SQLTime("lockouts.failures", "@last") + ` > @cutoff))`
 	length = `(CASE WHEN lockouts.locked_at <= @yesterday OR lockouts.lock_length * 2 < @duration THEN CAST(@duration AS BIGINT)
 		WHEN lockouts.lock_length * 2 > @max THEN CAST(@max AS BIGINT) ELSE lockouts.lock_length * 2 END)`
 )
@@ -53,11 +54,11 @@ func (r *Repository) Fail(ctx context.Context, portalID uuid.UUID, kind Kind, su
 	at, duration := now.UnixMilli(), rules.Duration.Duration().Milliseconds()
 	args := map[string]any{
 		"portal": portalID, "kind": kind, "subject": subject, "now": at, "in_a_row": InARow,
-		"entry": entry(now), "width": rules.Threshold * entryWidth, "threshold": rules.Threshold,
-		"nth": (rules.Threshold-2)*entryWidth + 1, "oldest": entry(now.Add(-rules.Window.Duration())),
+		"entry": slidinglog.At(now), "octets": slidinglog.Octets(rules.Threshold), "threshold": rules.Threshold,
+		"last": slidinglog.Start(rules.Threshold - 1), "cutoff": slidinglog.At(now.Add(-window(rules))),
 		"duration": duration, "max": rules.MaxDuration.Duration().Milliseconds(),
 		"yesterday": now.Add(-doublingWithin).UnixMilli(),
-		"first":     entry(now), "first_at": 0, "first_until": 0, "first_length": 0,
+		"first":     slidinglog.At(now), "first_at": 0, "first_until": 0, "first_length": 0,
 	}
 	if rules.Threshold == 1 {
 		args["first"], args["first_at"], args["first_until"], args["first_length"] = "", at, at+duration, duration

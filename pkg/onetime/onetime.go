@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // Purpose is what a secret is for. Of one purpose and subject only the newest counts.
@@ -33,9 +35,10 @@ const offAfter = 100
 
 // How often is often enough, for one purpose and subject (contract §2).
 var (
-	askQuotas   = []quota{{1, time.Minute}, {5, time.Hour}, {20, 24 * time.Hour}}
-	sendQuotas  = []quota{{1, time.Minute}} // what an administrator sends has a cool-down of its own and no caps
-	wrongQuotas = []quota{{15, time.Hour}, {50, 24 * time.Hour}}
+	askQuotas = []slidinglog.Quota{{N: 1, Within: time.Minute}, {N: 5, Within: time.Hour}, {N: 20, Within: 24 * time.Hour}}
+	// What an administrator sends has a cool-down of its own and no caps.
+	sendQuotas  = []slidinglog.Quota{{N: 1, Within: time.Minute}}
+	wrongQuotas = []slidinglog.Quota{{N: 15, Within: time.Hour}, {N: 50, Within: 24 * time.Hour}}
 )
 
 // Account is what a secret rests on: it dies when the stamp changes, or the account is disabled or goes.

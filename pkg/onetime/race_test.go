@@ -119,7 +119,7 @@ func TestOneIsIssued(t *testing.T) {
 				return err
 			})
 			require.Equal(t, want, codes, "%v", errors.Join(answers...))
-			l.clock.pass(askQuotas[0].within)
+			l.clock.pass(askQuotas[0].Within)
 		}
 	})
 }

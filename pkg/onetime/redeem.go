@@ -91,7 +91,7 @@ func (s *Service) match(row *row, of seed, code string) (found seed, matched boo
 		if !of.hasCode(s.ring, code) || generation == row.generation && !row.account.Valid {
 			continue
 		}
-		if !matched || row.redeemed.holds(generation) && found.generation != row.generation {
+		if !matched || row.redeemed.Holds(generation) && found.generation != row.generation {
 			found, matched = of, true
 		}
 	}

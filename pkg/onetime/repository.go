@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // Repository keeps the ledger.
@@ -33,19 +34,21 @@ func issueAnew(held string) string {
 		tries = 0, account_id = excluded.account_id, security_stamp = excluded.security_stamp,
 		delivery_id = excluded.delivery_id,
 		issued = substr(CAST(%[1]s AS TEXT) || substr(excluded.issued, %[2]d) || onetime_secrets.issued, 1, %[3]d),
-		asked = substr(excluded.asked || onetime_secrets.asked, 1, %[4]d),
-		sent = substr(excluded.sent || onetime_secrets.sent, 1, %[4]d),
+		asked = %[4]s,
+		sent = %[5]s,
 		updated_at = excluded.updated_at
-	WHERE NOT %[5]s
+	WHERE NOT %[6]s
 	RETURNING generation, asked, sent`,
 		`CASE WHEN onetime_secrets.generation < excluded.generation THEN excluded.generation
 			ELSE onetime_secrets.generation + 1 END`,
-		logWidth+1, history*issueWidth, history*logWidth, held)
+		slidinglog.Width+1, history*issueWidth,
+		slidinglog.SQLAdd("excluded.asked", "onetime_secrets.asked", slidinglog.Octets(history)),
+		slidinglog.SQLAdd("excluded.sent", "onetime_secrets.sent", slidinglog.Octets(history)), held)
 }
 
 var (
-	issueAsked = issueAnew(exceeded("asked", askQuotas))
-	issueSent  = issueAnew(exceeded("sent", sendQuotas))
+	issueAsked = issueAnew(slidinglog.SQLFull("onetime_secrets.asked", "asked", askQuotas))
+	issueSent  = issueAnew(slidinglog.SQLFull("onetime_secrets.sent", "sent", sendQuotas))
 )
 
 // issue raises the generation. Errors: database.ErrNotFound when a cool-down or cap holds.
@@ -54,17 +57,17 @@ func (r *Repository) issue(ctx context.Context, portalID uuid.UUID, w Wanted, ke
 	args := map[string]any{
 		"portal": portalID, "purpose": w.Purpose, "subject": w.Subject, "now": at, "key": key, "variant": w.Variant,
 		"expires": now.Add(w.TTL).UnixMilli(), "account": nil, "stamp": nil, "delivery": w.DeliveryID,
-		"issued": issue(at, key), "asked": entry(at), "sent": log(""),
+		"issued": issue(at, key), "asked": slidinglog.Of(at), "sent": slidinglog.Log(""),
 	}
 	if w.Account != nil {
 		args["account"], args["stamp"] = w.Account.ID, w.Account.SecurityStamp
 	}
 	statement := issueAsked
 	if w.ByAdministrator {
-		statement, args["asked"], args["sent"] = issueSent, log(""), entry(at)
+		statement, args["asked"], args["sent"] = issueSent, slidinglog.Log(""), slidinglog.Of(at)
 	}
-	cutoffs(args, "asked", askQuotas, now)
-	cutoffs(args, "sent", sendQuotas, now)
+	slidinglog.Bind(args, "asked", askQuotas, now)
+	slidinglog.Bind(args, "sent", sendQuotas, now)
 	var after row
 	err := r.db.From(ctx).Raw(statement, args).Row().Scan(&after.generation, &after.asked, &after.sent)
 	return &after, database.Err(err)
@@ -93,13 +96,13 @@ func (r *Repository) read(ctx context.Context, portalID uuid.UUID, purpose Purpo
 // heard is the SQL of row.refusal's opposite: whether typed codes are heard. An account's login after the newest wrong
 // code, at @login, ends the row of them.
 var heard = fmt.Sprintf(`(onetime_secrets.tries < %d AND NOT %s AND (onetime_secrets.wrong_in_a_row < %d OR %s))`,
-	Tries, exceeded("wrong", wrongQuotas), offAfter, loggedIn)
+	Tries, slidinglog.SQLFull("onetime_secrets.wrong", "wrong", wrongQuotas), offAfter, loggedIn)
 
-const loggedIn = `substr(onetime_secrets.wrong, 1, 13) < @login`
+var loggedIn = slidinglog.SQLTime("onetime_secrets.wrong", slidinglog.Start(1)) + ` < @login`
 
 func bindHeard(args map[string]any, lastLogin int64, now time.Time) {
-	args["login"] = entry(lastLogin)
-	cutoffs(args, "wrong", wrongQuotas, now)
+	args["login"] = slidinglog.Of(lastLogin)
+	slidinglog.Bind(args, "wrong", wrongQuotas, now)
 }
 
 // miss is one statement too: it counts nothing and returns no row where wrong codes are not heard any more, or a newer
@@ -110,17 +113,18 @@ var miss = fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject
 	ON CONFLICT (portal_id, purpose, subject) DO UPDATE SET
 		tries = onetime_secrets.tries + 1,
 		wrong_in_a_row = CASE WHEN %s THEN 1 ELSE onetime_secrets.wrong_in_a_row + 1 END,
-		wrong = substr(excluded.wrong || onetime_secrets.wrong, 1, %d),
+		wrong = %s,
 		updated_at = excluded.updated_at
 	WHERE onetime_secrets.generation = @generation AND %s
-	RETURNING tries, wrong_in_a_row, wrong`, loggedIn, wrongQuotas[len(wrongQuotas)-1].n*logWidth, heard)
+	RETURNING tries, wrong_in_a_row, wrong`, loggedIn, slidinglog.SQLAdd("excluded.wrong", "onetime_secrets.wrong",
+	slidinglog.Octets(wrongQuotas[len(wrongQuotas)-1].N)), heard)
 
 // miss counts a wrong code that was compared with what was read, and gives the counts after it. Errors:
 // database.ErrNotFound when it was not counted: read again.
 func (r *Repository) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, was *row, now time.Time) (*row, error) {
 	args := map[string]any{
 		"portal": portalID, "purpose": purpose, "subject": subject, "generation": was.generation,
-		"entry": entry(now.UnixMilli()), "now": now.UnixMilli(),
+		"entry": slidinglog.At(now), "now": now.UnixMilli(),
 	}
 	bindHeard(args, was.lastLogin, now)
 	var after row
@@ -130,12 +134,14 @@ func (r *Repository) miss(ctx context.Context, portalID uuid.UUID, purpose Purpo
 
 // redeem consumes a secret if it is good at this very moment. Of any number at once, one is given the row.
 var redeem = fmt.Sprintf(`UPDATE onetime_secrets SET
-		redeemed = substr(@entry || redeemed, 1, %d), wrong_in_a_row = 0, updated_at = @now
+		redeemed = %s, wrong_in_a_row = 0, updated_at = @now
 	WHERE portal_id = @portal AND purpose = @purpose AND subject = @subject AND generation = @generation
-		AND key_id = @key AND substr(redeemed, 1, 13) <> @entry AND expires_at > @now
+		AND key_id = @key AND %s <> @entry AND expires_at > @now
 		AND EXISTS (SELECT 1 FROM accounts a WHERE a.portal_id = onetime_secrets.portal_id
 			AND a.id = onetime_secrets.account_id AND a.security_stamp = onetime_secrets.security_stamp
-			AND a.disabled_at IS NULL)`, history*logWidth)
+			AND a.disabled_at IS NULL)`,
+	slidinglog.SQLAdd("@entry", "redeemed", slidinglog.Octets(history)),
+	slidinglog.SQLTime("redeemed", slidinglog.Start(1)))
 
 const redeemed = ` RETURNING account_id, security_stamp, variant, expires_at`
 
@@ -143,7 +149,7 @@ const redeemed = ` RETURNING account_id, security_stamp, variant, expires_at`
 func (r *Repository) redeem(ctx context.Context, p proof, now time.Time) (*row, error) {
 	args := map[string]any{
 		"portal": p.portalID, "purpose": p.purpose, "subject": p.subject, "generation": p.generation, "key": p.key,
-		"entry": entry(p.generation), "now": now.UnixMilli(),
+		"entry": slidinglog.Of(p.generation), "now": now.UnixMilli(),
 	}
 	statement := redeem
 	if p.typed {

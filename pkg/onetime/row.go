@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // row is what the ledger knows of a purpose and subject, and what has become of the account. The zero row is that of an
@@ -19,16 +20,16 @@ type row struct {
 	key         keyring.ID
 	variant     string
 	expiresAt   int64
-	redeemed    log
+	redeemed    slidinglog.Log
 	tries       int
 	wrongInARow int
 	account     uuid.NullUUID // nobody's is not valid
 	stamp       uuid.NullUUID
 	delivery    uuid.NullUUID
 	issued      issues
-	asked       log
-	sent        log
-	wrong       log
+	asked       slidinglog.Log
+	sent        slidinglog.Log
+	wrong       slidinglog.Log
 
 	exists    bool // the account
 	email     string
@@ -40,17 +41,17 @@ type row struct {
 // issues is a log of generations, each with the id of the key that its secret was derived under, as 8 hex digits.
 type issues string
 
-const issueWidth = logWidth + 8
+const issueWidth = slidinglog.Width + 8
 
 func issue(generation int64, key keyring.ID) issues {
-	return issues(fmt.Sprintf("%s%08x", entry(generation), uint32(key)))
+	return issues(fmt.Sprintf("%s%08x", slidinglog.Of(generation), uint32(key)))
 }
 
 func (l issues) all() iter.Seq2[int64, keyring.ID] {
 	return func(yield func(int64, keyring.ID) bool) {
 		for ; len(l) >= issueWidth; l = l[issueWidth:] {
-			key, err := strconv.ParseUint(string(l[logWidth:issueWidth]), 16, 32)
-			if err != nil || !yield(log(l).nth(1), keyring.ID(key)) {
+			key, err := strconv.ParseUint(string(l[slidinglog.Width:issueWidth]), 16, 32)
+			if err != nil || !yield(slidinglog.Log(l).Nth(1), keyring.ID(key)) {
 				return
 			}
 		}
@@ -62,7 +63,7 @@ func (l issues) all() iter.Seq2[int64, keyring.ID] {
 // Errors, in this order: token_used, token_superseded, account_disabled, token_expired.
 func (r *row) verdict(generation int64, now time.Time) error {
 	switch {
-	case r.redeemed.holds(generation):
+	case r.redeemed.Holds(generation):
 		return fault.New(fault.TokenUsed)
 	case generation < r.generation:
 		return fault.New(fault.TokenSuperseded)
@@ -105,7 +106,7 @@ func (r *row) refusal(now time.Time) error {
 	if spent {
 		until = r.free(false)
 	}
-	room := r.wrong.free(wrongQuotas)
+	room := r.wrong.RoomFrom(wrongQuotas)
 	if !spent && !room.After(now) {
 		return nil
 	}
@@ -115,17 +116,17 @@ func (r *row) refusal(now time.Time) error {
 // free tells from when on a person, or an administrator, may have the next secret issued.
 func (r *row) free(byAdministrator bool) time.Time {
 	if byAdministrator {
-		return r.sent.free(sendQuotas)
+		return r.sent.RoomFrom(sendQuotas)
 	}
-	return r.asked.free(askQuotas)
+	return r.asked.RoomFrom(askQuotas)
 }
 
 // loggedIn reports whether the person has logged in since the newest wrong code: that ends the row of them.
-func (r *row) loggedIn() bool { return r.wrong.nth(1) < r.lastLogin }
+func (r *row) loggedIn() bool { return r.wrong.Nth(1) < r.lastLogin }
 
 // remaining is how many more wrong codes are heard.
 func (r *row) remaining(now time.Time) int {
-	return max(0, min(Tries-r.tries, r.wrong.left(wrongQuotas, now), offAfter-r.wrongInARow))
+	return max(0, min(Tries-r.tries, r.wrong.Left(wrongQuotas, now), offAfter-r.wrongInARow))
 }
 
 func (r *row) found(p proof) Found {
@@ -142,3 +143,10 @@ func (r *row) refused(subject []byte) Found {
 
 // wait is until then, and a second at least: a 429 always carries Retry-After.
 func wait(until, now time.Time) time.Duration { return max(until.Sub(now), time.Second) }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
