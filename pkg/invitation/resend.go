@@ -2,7 +2,6 @@ package invitation
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,28 +23,25 @@ import (
 // Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer one holds the address;
 // resend_too_soon.
 func (s *Service) Resend(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Invitation, secretmail.Issued, error) {
-	for range renewTries {
+	issued, err := database.Retry(renewTries, database.ErrNotFound, func() (secretmail.Issued, error) {
 		i, err := s.Get(ctx, p, id)
 		if err != nil {
-			return nil, secretmail.Issued{}, err
+			return secretmail.Issued{}, err
 		}
 		if i.AcceptedAt != nil || i.taken {
-			return nil, secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
+			return secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
 		}
-		issued, err := s.renew(ctx, p, i)
-		switch {
-		case errors.Is(err, database.ErrNotFound):
-			continue // it was accepted, deleted or renewed meanwhile
-		case database.ConflictOn(err, "email_canonical"):
+		issued, err := s.renew(ctx, p, i) // not found: it was accepted, deleted or renewed meanwhile
+		if database.ConflictOn(err, "email_canonical") {
 			err = s.pending(ctx, p, New{Email: i.Email}, fault.New(fault.InvitationPending))
 		}
-		if err != nil {
-			return nil, secretmail.Issued{}, err
-		}
-		i, err = s.Get(ctx, p, id)
-		return i, issued, err
+		return issued, err
+	})
+	if err != nil {
+		return nil, secretmail.Issued{}, err
 	}
-	return nil, secretmail.Issued{}, fault.New(fault.Unavailable).After(time.Second)
+	i, err := s.Get(ctx, p, id)
+	return i, issued, err
 }
 
 // renewTries is how often an invitation is looked at anew because it changed meanwhile.

@@ -18,9 +18,6 @@ var errInTx = errors.New("onetime: codes are checked outside a transaction, and 
 // counted, since the row was read: once each, which a cool-down and the exhausted tries see to.
 const codeRounds = 3
 
-// errMoving means that a row changes faster than it can be looked at.
-func errMoving() error { return fault.New(fault.Unavailable).After(time.Second) }
-
 // Check says whether a secret is good, and consumes nothing. A wrong code is counted, once and for all, which is why a
 // code is not checked inside a transaction. An entry that cannot be a code, since it is not 6 digits, is as wrong as a
 // changed token and counts as little: it tells a guesser nothing. What is found of a refused secret is whose it was meant to be, for the audit trail: nothing of a forged token,
@@ -57,7 +54,7 @@ func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Pur
 	if !ok {
 		return Found{}, fault.New(fault.TokenInvalid)
 	}
-	for range codeRounds {
+	return database.Retry(codeRounds, database.ErrNotFound, func() (Found, error) {
 		now := s.clock()
 		row, err := s.repo.read(ctx, portalID, purpose, given.Subject)
 		if err != nil {
@@ -73,14 +70,11 @@ func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Pur
 			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
 		}
 		left, err := s.miss(ctx, portalID, purpose, given.Subject, row, now)
-		if err == nil {
-			return row.refused(given.Subject), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+		if err != nil {
+			return Found{}, err // not found: it was not counted
 		}
-		if !errors.Is(err, database.ErrNotFound) {
-			return Found{}, err
-		}
-	}
-	return Found{}, errMoving()
+		return row.refused(given.Subject), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+	})
 }
 
 // match finds the generation that a code is of: the newest, one that was redeemed, or any other that the row still knows.
@@ -153,7 +147,7 @@ func (s *Service) consume(ctx context.Context, p proof) (Found, error) {
 		err = row.tokenVerdict(p.seed, now)
 	}
 	if err == nil { // it was not good a moment ago, and is now
-		err = errMoving()
+		err = fault.New(fault.Unavailable).After(time.Second)
 	}
 	return Found{}, err
 }

@@ -178,37 +178,35 @@ const updateTries = 5
 //
 // Errors: what apply answers, organization_not_found, validation_failed.
 func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
-	for range updateTries {
-		p, err := s.repo.bySlug(ctx, slug)
-		if err != nil {
-			return nil, notFound(err)
-		}
-		before := p.Settings
-		p.Settings = p.Clone()
-		if err := apply(&p.Settings); err != nil {
-			return nil, err
-		}
-		if wrong := p.normalize(); len(wrong) > 0 {
-			return nil, fault.Invalid(wrong...)
-		}
-		p.UpdatedAt = s.now().UTC().Truncate(time.Millisecond)
-		err = s.repo.update(ctx, p)
-		if errors.Is(err, database.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, taken(err)
-		}
-		changed, err := changedSettings(&before, &p.Settings)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.audit.Record(ctx, event(audit.PortalChanged, p).Changed(changed...)); err != nil {
-			return nil, err
-		}
-		return s.read(ctx, slug)
+	return database.Retry(updateTries, database.ErrNotFound, func() (*Portal, error) { return s.update(ctx, slug, apply) })
+}
+
+// update is one try. Errors: Update's; database.ErrNotFound when another change came between.
+func (s *Service) update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
+	p, err := s.repo.bySlug(ctx, slug)
+	if err != nil {
+		return nil, notFound(err)
 	}
-	return nil, fault.New(fault.Unavailable).After(time.Second)
+	before := p.Settings
+	p.Settings = p.Clone()
+	if err := apply(&p.Settings); err != nil {
+		return nil, err
+	}
+	if wrong := p.normalize(); len(wrong) > 0 {
+		return nil, fault.Invalid(wrong...)
+	}
+	p.UpdatedAt = s.now().UTC().Truncate(time.Millisecond)
+	if err := s.repo.update(ctx, p); err != nil {
+		return nil, taken(err)
+	}
+	changed, err := changedSettings(&before, &p.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.audit.Record(ctx, event(audit.PortalChanged, p).Changed(changed...)); err != nil {
+		return nil, err
+	}
+	return s.read(ctx, slug)
 }
 
 // Retire deletes a portal but for the row that keeps its slug from being used again, in the transaction of ctx. Its data
