@@ -18,8 +18,8 @@ import (
 // tiers place every package: an import only ever points to a lower number, or to a pair in withinTier.
 var tiers = map[string]int{
 	"fault": 0, "spreadsheet": 0, "slidinglog": 0,
-	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1,
-	"audit": 2, "installation": 2,
+	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1, "mail": 1,
+	"audit": 2, "installation": 2, "queue": 2,
 	"portal":  3,
 	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4, "accesstoken": 4,
 	"session": 5, "onetime": 5, "delivery": 5, // of accounts

@@ -1,0 +1,4 @@
+package queue
+
+// NewSampledHandler is what River logs through.
+var NewSampledHandler = newSampledHandler

@@ -1,0 +1,148 @@
+// Package queue runs jobs in the background, on River. A job is inserted in the transaction of the change that causes it,
+// and worked on by any instance that is started. It knows nothing of what jobs are about: packages register a worker for
+// each kind of job, and their periodic tasks, before Start.
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+
+	"github.com/latchkey-auth/latchkey/pkg/database"
+)
+
+const (
+	// concurrentJobs is how many jobs an instance works on at once, so that one that hangs holds up no other.
+	concurrentJobs = 10
+	// JobTimeout is how long a job may run before its context ends. It has a few seconds more to note its outcome.
+	JobTimeout = 27 * time.Second
+	// rescueAfter is after how long a job counts as left behind by a killed process, and is run again.
+	rescueAfter = 30 * time.Second
+	// maxAttempts is how often a job may panic or be left behind by a killed process.
+	maxAttempts = 10_000
+	// workerConns is the size of the pool that workers have on Postgres. One connection listens for new jobs.
+	workerConns = 4
+)
+
+// Queue inserts jobs always, and works on them while it is started. It is safe for concurrent use once Start is called.
+type Queue struct {
+	db       *database.DB
+	log      *slog.Logger // sampled
+	inserter *river.Client[*sql.Tx]
+
+	workers    *river.Workers
+	tasks      []Task
+	companions []func(context.Context)
+
+	running atomic.Int64 // how many jobs are being worked on
+
+	mu     sync.Mutex
+	client client // nil while not started
+	pool   *pgxpool.Pool
+	end    func() // ends the companions and waits for them
+}
+
+// client is a River client that works; its type says which driver it has.
+type client interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	StopAndCancel(ctx context.Context) error
+}
+
+// New makes a queue that inserts jobs. Start makes it work on them as well.
+func New(db *database.DB, log *slog.Logger) (*Queue, error) {
+	q := &Queue{db: db, log: slog.New(newSampledHandler(log.Handler())), workers: river.NewWorkers()}
+	river.AddWorker(q.workers, &taskWorker{queue: q})
+	var err error
+	if db.Dialect() == database.Postgres {
+		q.inserter, err = river.NewClient(riverdatabasesql.New(nil), q.config())
+	} else {
+		q.inserter, err = river.NewClient(riversqlite.New(nil), q.config())
+	}
+	return q, err
+}
+
+// config is shared by the clients that insert and that work: notifications of new jobs are held back for FetchCooldown.
+func (q *Queue) config() *river.Config {
+	return &river.Config{
+		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: 200 * time.Millisecond,
+		JobTimeout: JobTimeout, RescueStuckJobsAfter: rescueAfter, MaxAttempts: maxAttempts,
+		CompletedJobRetentionPeriod: 10 * time.Minute,
+		ReindexerSchedule:           river.NeverSchedule(), // autovacuum does
+		RetryPolicy:                 retrySoon{},
+		Logger:                      q.log,
+	}
+}
+
+// While has run run from Start until Stop, which ends its context and waits for it.
+func (q *Queue) While(run func(context.Context)) { q.companions = append(q.companions, run) }
+
+// Start begins to work. Jobs that are queued stay so while no instance is started.
+func (q *Queue) Start(ctx context.Context) error {
+	if err := q.start(ctx); err != nil {
+		return fmt.Errorf("queue: start: %w", err)
+	}
+	return nil
+}
+
+func (q *Queue) start(ctx context.Context) (err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.client != nil {
+		return errors.New("it is started already")
+	}
+	config := q.config()
+	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: concurrentJobs}}
+	config.Workers, config.PeriodicJobs = q.workers, periodic(q.tasks)
+
+	ctx = context.WithoutCancel(ctx) // River would take the end of ctx for a hard stop
+	if q.db.Dialect() == database.Postgres {
+		if q.pool, err = q.db.PgxPool(ctx, workerConns); err != nil {
+			return err
+		}
+		q.client, err = river.NewClient(riverpgxv5.New(q.pool), config)
+	} else {
+		q.client, err = river.NewClient(riversqlite.New(q.db.SQL()), config)
+	}
+	if err == nil {
+		err = q.client.Start(ctx)
+	}
+	if err != nil {
+		q.close()
+		return database.Err(err)
+	}
+	q.end = q.accompany(ctx)
+	return nil
+}
+
+// accompany starts the companions.
+func (q *Queue) accompany(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, run := range q.companions {
+		running.Go(func() { run(ctx) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func (q *Queue) close() {
+	q.client = nil
+	if q.pool != nil {
+		q.pool.Close()
+		q.pool = nil
+	}
+}
