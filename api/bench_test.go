@@ -14,7 +14,6 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -29,8 +28,8 @@ func TestManyLoginsOnTwoConnections(t *testing.T) {
 			db, err := database.Open(context.Background(), database.Options{URL: databasetest.URL(t, d), MaxConns: 2})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
-			h := newHarness(t, db, func(o *api.Options) {
-				o.Passwords = password.NewPool(2, 30*time.Second, password.Params{MemoryKiB: 1024, Iterations: 1, Parallelism: 1})
+			h := newHarness(t, db, func(o *options) {
+				o.App.Passwords = password.NewPool(2, 30*time.Second, password.Params{MemoryKiB: 1024, Iterations: 1, Parallelism: 1})
 			})
 			ada := h.account(t, h.portal(t))
 			var requests []*http.Request
@@ -58,8 +57,8 @@ func benchOn(b *testing.B, now func() time.Time, run func(b *testing.B, h *harne
 	b.Helper()
 	for _, d := range databasetest.Dialects() {
 		b.Run(string(d), func(b *testing.B) {
-			h := newHarness(b, databasetest.Open(b, d), func(o *api.Options) {
-				o.Passwords, o.Now = password.NewPool(2, 30*time.Second, password.Default), now
+			h := newHarness(b, databasetest.Open(b, d), func(o *options) {
+				o.App.Passwords, o.App.Now = password.NewPool(2, 30*time.Second, password.Default), now
 			})
 			run(b, h, h.account(b, h.portal(b, object{"refresh_grace": 1})))
 		})

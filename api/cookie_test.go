@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
@@ -67,7 +66,7 @@ func TestCookieFollowsTheSettings(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newHarness(t, db)
-		below := h.calling(h.another(t, db, func(o *api.Options) { o.PublicURL = publicURL + "/auth/" }))
+		below := h.calling(h.another(t, db, func(o *options) { o.App.PublicURL = publicURL + "/auth/" }))
 		for setting, attribute := range map[string]string{"lax": "Lax", "strict": "Strict", "none": "None"} {
 			p := h.portal(t, withOrigin(), object{"slug": setting, "cookie_same_site": setting})
 			credentials := h.account(t, p).credentials(object{"transport": "cookie"})

@@ -8,11 +8,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
-	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 // becomes waits until a receipt has a status.
@@ -120,4 +119,4 @@ func TestMailWithoutARelay(t *testing.T) {
 	})
 }
 
-func withInbox(o *api.Options) { o.Inbox = new(delivery.Inbox) }
+func withInbox(o *options) { o.App.Inbox = new(dispatch.Inbox) }

@@ -1,9 +1,6 @@
 package api
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/labstack/echo/v4"
 )
 
@@ -20,13 +17,3 @@ const ActionAnother = actionAnother
 
 // HandleGet adds a route that no contract has, for a test to break.
 func (s *Server) HandleGet(path string, handler echo.HandlerFunc) { s.echo.GET(path, handler) }
-
-// Sweep runs the task "sweep <name>" as the periodic job does.
-func (s *Server) Sweep(ctx context.Context, name string) error {
-	for _, task := range s.messages.Tasks {
-		if task.Name == "sweep "+name {
-			return task.Run(ctx)
-		}
-	}
-	return fmt.Errorf("no task sweeps %s", name)
-}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -46,7 +47,7 @@ type harness struct {
 
 // newHarness makes one. What it logs must never hold a password, a token or an address that the test used, which is
 // looked at when the test ends.
-func newHarness(t testing.TB, db *database.DB, adjust ...func(*api.Options)) *harness {
+func newHarness(t testing.TB, db *database.DB, adjust ...func(*options)) *harness {
 	t.Helper()
 	ring, err := keyring.Parse(secretKey)
 	require.NoError(t, err)
@@ -56,19 +57,37 @@ func newHarness(t testing.TB, db *database.DB, adjust ...func(*api.Options)) *ha
 }
 
 // another is one more server, of the harness's own or another database, with the same key, clock and log.
-func (h *harness) another(t testing.TB, db *database.DB, adjust ...func(*api.Options)) *api.Server {
+func (h *harness) another(t testing.TB, db *database.DB, adjust ...func(*options)) *api.Server {
 	t.Helper()
-	options := api.Options{
-		DB: db, Ring: h.ring, Passwords: password.NewPool(2, 30*time.Second, password.Cheapest), PublicURL: publicURL,
-		OperatorKey: operatorKey, Unlimited: true, Now: h.clock.now,
-		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	o := options{
+		app.Options{
+			DB: db, Ring: h.ring, Passwords: password.NewPool(2, 30*time.Second, password.Cheapest), PublicURL: publicURL,
+			Now: h.clock.now, Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		},
+		api.Options{OperatorKey: operatorKey, Unlimited: true},
 	}
 	for _, change := range adjust {
-		change(&options)
+		change(&o)
 	}
-	server, err := api.New(context.Background(), options)
+	a, err := app.New(context.Background(), o.App)
 	require.NoError(t, err)
+	server := api.New(a, o.API)
+	apps.Store(server, a)
 	return server
+}
+
+// options are what a harness makes a server of.
+type options struct {
+	App app.Options
+	API api.Options
+}
+
+// apps holds the app of each server.
+var apps sync.Map // *api.Server -> *app.App
+
+func appOf(server *api.Server) *app.App {
+	a, _ := apps.Load(server)
+	return a.(*app.App)
 }
 
 // calling is the harness with another of its servers to call.
@@ -84,7 +103,7 @@ func overSocket(t testing.TB, db *database.DB) *harness {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	base := "http://" + listener.Addr().String()
-	h := newHarness(t, db, func(o *api.Options) { o.PublicURL = base })
+	h := newHarness(t, db, func(o *options) { o.App.PublicURL = base })
 	h.base = base
 	server, ended := h.server.HTTP(), make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

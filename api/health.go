@@ -39,7 +39,7 @@ type componentsBody struct {
 // status answers GET /status, for a status page: always, whatever is down.
 func (s *Server) status(c echo.Context) error {
 	ctx, body := c.Request().Context(), statusBody{"ok", componentsBody{"ok", "not_configured", "not_configured"}}
-	if s.messages.Configured() {
+	if s.dispatch.Configured() {
 		body.Components.Mail = "ok"
 		if s.messages.Degraded(ctx) {
 			body.Status, body.Components.Mail = "degraded", "degraded"

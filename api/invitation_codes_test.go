@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -142,7 +141,7 @@ func TestCodesUnderAnOlderKey(t *testing.T) {
 			t.Helper()
 			ring, err := keyring.Parse(keys)
 			require.NoError(t, err)
-			return h.calling(h.another(t, db, func(o *api.Options) { o.Ring = ring }))
+			return h.calling(h.another(t, db, func(o *options) { o.App.Ring = ring }))
 		}
 		accepted, waiting := h.invite(t, p, object{}), h.invite(t, p, object{"email": "waiting@example.com"})
 		both := under(newer + "," + secretKey)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 // A person has the invitation mailed again: the same code, for what is left of its time, to the address that was invited.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -60,7 +59,7 @@ func TestCallersWhoHangUp(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		pool := password.NewPool(1, 30*time.Second, password.Cheapest)
-		h := newHarness(t, db, func(o *api.Options) { o.Passwords = pool })
+		h := newHarness(t, db, func(o *options) { o.App.Passwords = pool })
 		p := h.portal(t)
 		ada := h.account(t, p)
 		body := encoded(t, ada.credentials(object{"password": wrongPassword}))
@@ -95,7 +94,7 @@ func TestAFullQueueCountsNothing(t *testing.T) {
 		ada := h.account(t, p)
 		in := h.logIn(t, ada)
 		pool := password.NewPool(1, time.Millisecond, password.Cheapest)
-		full := h.calling(h.another(t, db, func(o *api.Options) { o.Passwords = pool }))
+		full := h.calling(h.another(t, db, func(o *options) { o.App.Passwords = pool }))
 		before := h.counts(t)
 		wait := busy(t, pool)
 		for _, email := range []string{ada.email, "nobody@example.com"} {

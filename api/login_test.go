@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -206,7 +205,7 @@ func TestAFullHashingQueue(t *testing.T) {
 		h := newHarness(t, db)
 		ada := h.account(t, h.portal(t))
 		pool := password.NewPool(1, time.Millisecond, password.Cheapest)
-		full := h.calling(h.another(t, db, func(o *api.Options) { o.Passwords = pool }))
+		full := h.calling(h.another(t, db, func(o *options) { o.App.Passwords = pool }))
 
 		const slow = "$pbkdf2-sha256$600000$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U"
 		done := make(chan error, 1)

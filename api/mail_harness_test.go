@@ -14,8 +14,8 @@ import (
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 // What the tests of mail have in common.
@@ -52,29 +52,29 @@ type bag struct {
 }
 
 // newOffice makes one, which is open for as long as the test runs.
-func newOffice(t testing.TB, db *database.DB, adjust ...func(*api.Options)) *office {
+func newOffice(t testing.TB, db *database.DB, adjust ...func(*options)) *office {
 	t.Helper()
 	o := &office{relay: smtptest.New(t, smtptest.Options{}), bag: &bag{letters: map[string]letter{}}}
-	o.harness = newHarness(t, db, append([]func(*api.Options){o.sends(t)}, adjust...)...)
+	o.harness = newHarness(t, db, append([]func(*options){o.sends(t)}, adjust...)...)
 	o.open(t, o.server)
 	return o
 }
 
 // sends is the option of a server that hands its mail to the relay.
-func (o *office) sends(t testing.TB) func(*api.Options) {
+func (o *office) sends(t testing.TB) func(*options) {
 	t.Helper()
-	return func(options *api.Options) {
-		sender, err := delivery.NewSMTP(o.relay.URL(), "auth.example")
+	return func(changed *options) {
+		sender, err := mail.NewSMTP(o.relay.URL(), "auth.example")
 		require.NoError(t, err)
-		options.Sender = sender
+		changed.App.Sender = sender
 	}
 }
 
 // open has a server send what is queued.
 func (o *office) open(t testing.TB, server *api.Server) {
 	t.Helper()
-	require.NoError(t, server.Start(context.Background()))
-	t.Cleanup(func() { require.NoError(t, server.Stop(context.Background())) })
+	require.NoError(t, appOf(server).Start(context.Background()))
+	t.Cleanup(func() { require.NoError(t, appOf(server).Stop(context.Background())) })
 }
 
 // calling is the office with another of its servers to call.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
@@ -96,8 +95,8 @@ func TestTheCallersNetwork(t *testing.T) {
 		p := h.portal(t)
 		ada := h.account(t, p)
 		socket, _, _ := strings.Cut(callerSocket, ":")
-		trusting := h.calling(h.another(t, db, func(o *api.Options) {
-			o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(socket + "/32"), netip.MustParsePrefix("2001:db8:1::/48")}
+		trusting := h.calling(h.another(t, db, func(o *options) {
+			o.API.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(socket + "/32"), netip.MustParsePrefix("2001:db8:1::/48")}
 		}))
 		for forwarded, want := range map[string]string{
 			"":                                     socket,

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
@@ -144,7 +143,7 @@ func (o publicOperation) callAll(t testing.TB, f fleet, p portal) []*answer {
 func TestNothingTellsWhoHasAnAccount(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		h := newHarness(t, db, func(o *api.Options) { o.Unlimited = false })
+		h := newHarness(t, db, func(o *options) { o.API.Unlimited = false })
 		f := fleet{h}
 		open, private := h.portal(t), h.portal(t, object{"slug": "private", "enumeration": "private"})
 		for _, p := range []portal{open, private} {

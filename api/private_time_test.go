@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -67,7 +66,7 @@ func TestWhatIsNoFailureTakesNoWhile(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		pool := password.NewPool(1, time.Millisecond, password.Cheapest)
-		h := newHarness(t, db, func(o *api.Options) { o.Passwords = pool })
+		h := newHarness(t, db, func(o *options) { o.App.Passwords = pool })
 		p := h.portal(t, object{"enumeration": "private"})
 		wait := busy(t, pool)
 		require.Less(t, took(func() {
@@ -112,8 +111,8 @@ func medians(b *testing.B, reset func(), work ...func()) []time.Duration {
 // differs in its work.
 func BenchmarkPrivate(b *testing.B) {
 	for _, d := range databasetest.Dialects() {
-		h := newHarness(b, databasetest.Open(b, d), func(o *api.Options) {
-			o.Passwords = password.NewPool(2, 30*time.Second, password.Default)
+		h := newHarness(b, databasetest.Open(b, d), func(o *options) {
+			o.App.Passwords = password.NewPool(2, 30*time.Second, password.Default)
 		})
 		private := h.portal(b, object{"enumeration": "private"})
 		open := h.portal(b, object{"slug": "open"})

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -115,7 +114,7 @@ func TestALockThatComesWhileThePasswordIsHashed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		pool := password.NewPool(1, 30*time.Second, password.Cheapest)
-		h := newHarness(t, db, func(o *api.Options) { o.Passwords = pool })
+		h := newHarness(t, db, func(o *options) { o.App.Passwords = pool })
 		p := h.portal(t)
 		for name, tt := range map[string]struct {
 			account, login object

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
@@ -24,7 +23,7 @@ var aMinute = map[string]int{
 }
 
 // limited switches the limits on.
-func limited(o *api.Options) { o.Unlimited = false }
+func limited(o *options) { o.API.Unlimited = false }
 
 // from is a request from another socket.
 func from(socket string) option {
@@ -119,8 +118,8 @@ func TestWhatIsLimitedCostsNothing(t *testing.T) {
 func TestNetworksThatAreLimited(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		h := newHarness(t, db, limited, func(o *api.Options) {
-			o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+		h := newHarness(t, db, limited, func(o *options) {
+			o.API.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 		})
 		p := h.portal(t)
 		const proxy, outer = "10.0.0.1:443", "10.0.0.2"

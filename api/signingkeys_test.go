@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
@@ -120,8 +119,8 @@ func TestRotatingUnderLoad(t *testing.T) {
 			t.Parallel()
 			const speed = 10
 			began := time.Now()
-			fast := func(o *api.Options) {
-				o.Now = func() time.Time { return began.UTC().Add(speed * time.Since(began)) }
+			fast := func(o *options) {
+				o.App.Now = func() time.Time { return began.UTC().Add(speed * time.Since(began)) }
 			}
 			url := databasetest.URL(t, d)
 			h := newHarness(t, databasetest.OpenURL(t, url), fast)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -52,17 +52,21 @@ const demoLine = "  %-31s %s\n"
 func ptr[T any](value T) *T { return &value }
 
 // prepareDemo makes the demo portal and its accounts, where they are not there yet, and says how to begin.
-func (s *serveCommand) prepareDemo(ctx context.Context, server *api.Server, options api.Options, to io.Writer) error {
+func (s *serveCommand) prepareDemo(ctx context.Context, a *app.App, options app.Options, to io.Writer) error {
 	ctx = audit.WithCaller(ctx, &audit.Caller{Actor: audit.Terminal()})
-	p, err := makeDemo(ctx, server)
+	p, err := makeDemo(ctx, a)
 	if err != nil {
 		return explained(err)
 	}
-	secrets, err := makeDemoSecrets(ctx, p, options)
+	past, err := newHistory(ctx, p, options)
 	if err != nil {
 		return explained(err)
 	}
-	invitations, err := makeDemoInvitations(ctx, p, options)
+	secrets, err := past.makeSecrets(ctx)
+	if err != nil {
+		return explained(err)
+	}
+	invitations, err := past.makeInvitations(ctx)
 	if err != nil {
 		return explained(err)
 	}
@@ -87,8 +91,8 @@ Read the API at %[4]s/docs
 }
 
 // makeDemo makes what is not there yet: a start before may have been killed half-way, or another be under way.
-func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
-	p, err := server.Portals().Find(ctx, demoPortal)
+func makeDemo(ctx context.Context, a *app.App) (*portal.Portal, error) {
+	p, err := a.Portals.Find(ctx, demoPortal)
 	if fault.CodeOf(err) == fault.OrganizationNotFound {
 		settings := portal.Defaults()
 		settings.Name = "Demo"
@@ -97,27 +101,27 @@ func makeDemo(ctx context.Context, server *api.Server) (*portal.Portal, error) {
 			Confirm: ptr("http://localhost:3000/confirm?token={token}"), Reset: ptr("http://localhost:3000/reset?token={token}"),
 			Invitation: ptr("http://localhost:3000/invite?code={token}"),
 		}
-		if p, err = server.Portals().Create(ctx, demoPortal, settings); fault.CodeOf(err) == fault.ValidationFailed {
-			p, err = server.Portals().Find(ctx, demoPortal)
+		if p, err = a.Portals.Create(ctx, demoPortal, settings); fault.CodeOf(err) == fault.ValidationFailed {
+			p, err = a.Portals.Find(ctx, demoPortal)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range demoAccounts {
-		there, err := server.Accounts().Search(ctx, p, a.email, uuid.Nil, 1)
+	for _, d := range demoAccounts {
+		there, err := a.Accounts.Search(ctx, p, d.email, uuid.Nil, 1)
 		if err != nil {
 			return nil, err
 		}
 		if len(there) > 0 {
 			continue
 		}
-		address, err := email.Parse(a.email)
+		address, err := email.Parse(d.email)
 		if err != nil {
 			return nil, err
 		}
-		a.changes.Email = &address
-		if _, err := server.Accounts().Create(ctx, p, a.changes); err != nil && fault.CodeOf(err) != fault.EmailAlreadyRegistered {
+		d.changes.Email = &address
+		if _, err := a.Accounts.Create(ctx, p, d.changes); err != nil && fault.CodeOf(err) != fault.EmailAlreadyRegistered {
 			return nil, err
 		}
 	}

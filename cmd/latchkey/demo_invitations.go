@@ -7,11 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
-	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 const (
@@ -33,33 +31,14 @@ var demoInvitations = []struct {
 	{email: resentInvitation, roles: []string{}, ago: 5 * time.Minute}, // its second code is the one that is mailed
 }
 
-// history is a server whose clock can be set back, for what happened before the start.
-type history struct {
-	*api.Server
-
-	portal *portal.Portal
-	now    time.Time
-}
-
-// at sets the clock.
-func (h *history) at(now time.Time) *invitation.Service {
-	h.now = now
-	return h.Invitations()
-}
-
-// makeDemoInvitations invites who is not invited yet, some in the past, and gives the lines that tell of it.
-func makeDemoInvitations(ctx context.Context, p *portal.Portal, options api.Options) (string, error) {
-	h := &history{portal: p, now: time.Now()}
-	options.Now = func() time.Time { return h.now }
+// makeInvitations invites everybody who is not invited yet, some in the past, and returns the lines that describe it.
+func (h *history) makeInvitations(ctx context.Context) (string, error) {
 	var err error
-	if h.Server, err = api.New(ctx, options); err != nil {
-		return "", err
-	}
 	var lines strings.Builder
 	for _, d := range demoInvitations {
 		n := invitation.New{
-			Roles: d.roles, Entitlements: []string{}, Metadata: []byte("{}"), Locale: p.DefaultLocale,
-			Term: cmp.Or(d.term, p.InvitationTTL.Duration()), Send: d.send,
+			Roles: d.roles, Entitlements: []string{}, Metadata: []byte("{}"), Locale: h.portal.DefaultLocale,
+			Term: cmp.Or(d.term, h.portal.InvitationTTL.Duration()), Send: d.send,
 		}
 		if n.Email, err = email.Parse(d.email); err != nil {
 			return "", err
@@ -91,7 +70,8 @@ func (h *history) invite(ctx context.Context, n invitation.New, ago time.Duratio
 	if err != nil || (i != nil && (over || i.Status(time.Now()) != invitation.Expired)) {
 		return i, err
 	}
-	made, err := h.at(time.Now().Add(-ago)).Invite(ctx, h.portal, invitation.Inviter{Name: operator}, n)
+	h.now = time.Now().Add(-ago)
+	made, err := h.Invitations.Invite(ctx, h.portal, invitation.Inviter{Name: operator}, n)
 	switch fault.CodeOf(err) {
 	case fault.EmailAlreadyRegistered:
 		return nil, nil
@@ -103,7 +83,7 @@ func (h *history) invite(ctx context.Context, n invitation.New, ago time.Duratio
 
 // newest is the newest invitation of an address, nil where there is none.
 func (h *history) newest(ctx context.Context, of email.Address) (*invitation.Invitation, error) {
-	found, err := h.Invitations().List(ctx, h.portal, invitation.Filter{Query: of.Canonical(), Limit: 200})
+	found, err := h.Invitations.List(ctx, h.portal, invitation.Filter{Query: of.Canonical(), Limit: 200})
 	for _, i := range found {
 		if i.Email.Canonical() == of.Canonical() {
 			return i, nil
@@ -117,11 +97,11 @@ func (h *history) resend(ctx context.Context, i *invitation.Invitation) (renewed
 	if i == nil || i.Status(time.Now()) != invitation.Pending || !i.IssuedAt.Equal(i.CreatedAt) {
 		return i, "", nil
 	}
-	invitations := h.at(time.Now().Add(-2 * time.Minute))
-	if older, err = invitations.Code(h.portal, i); err != nil {
+	h.now = time.Now().Add(-2 * time.Minute)
+	if older, err = h.Invitations.Code(h.portal, i); err != nil {
 		return nil, "", err
 	}
-	renewed, _, err = invitations.Resend(ctx, h.portal, i.ID)
+	renewed, _, err = h.Invitations.Resend(ctx, h.portal, i.ID)
 	if fault.CodeOf(err) == fault.ResendTooSoon { // another start came first
 		return i, "", nil
 	}
@@ -133,7 +113,8 @@ func (h *history) tell(i *invitation.Invitation, older string) (string, error) {
 	if i == nil {
 		return "has an account by now", nil
 	}
-	code, err := h.at(i.IssuedAt).Code(h.portal, i)
+	h.now = i.IssuedAt
+	code, err := h.Invitations.Code(h.portal, i)
 	if err != nil {
 		return "", err
 	}

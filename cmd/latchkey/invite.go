@@ -9,8 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -40,17 +40,16 @@ func (i *inviteCommand) Run(ctx context.Context, to output) error {
 		return err
 	}
 	return withDatabase(ctx, i.Database, to, func(ctx context.Context, db *database.DB) error {
-		// Whoever sends the mail knows the public URL; here nothing rests on it.
-		serve := serveCommand{Server: config.Server{Database: i.Database, PublicURL: config.DefaultPublicURL}}
-		options, err := serve.options(db, newLogger(i.Database, to.Log))
+		// The public URL stands in the mail alone, which a server sends that knows it.
+		options, err := appOptions(config.Server{Database: i.Database, PublicURL: config.DefaultPublicURL}, db, newLogger(i.Database, to.Log))
 		if err != nil {
 			return err
 		}
-		server, err := api.New(ctx, options)
+		a, err := app.New(ctx, options)
 		if err != nil {
 			return err
 		}
-		p, err := server.Portals().Find(ctx, i.Portal)
+		p, err := a.Portals.Find(ctx, i.Portal)
 		if err != nil {
 			return explained(err)
 		}
@@ -58,11 +57,11 @@ func (i *inviteCommand) Run(ctx context.Context, to output) error {
 		if err != nil {
 			return explained(err)
 		}
-		made, err := server.Invitations().Invite(ctx, p, invitation.Inviter{Name: operator}, wanted)
+		made, err := a.Invitations.Invite(ctx, p, invitation.Inviter{Name: operator}, wanted)
 		if err != nil {
 			return notInvited(p, err)
 		}
-		code, err := server.Invitations().Code(p, made)
+		code, err := a.Invitations.Code(p, made)
 		if err != nil {
 			return err
 		}

@@ -11,11 +11,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
-	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
-	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 type keysCommand struct {
@@ -35,19 +34,19 @@ type keysCreate struct {
 
 // Run makes a key and shows it.
 func (k *keysCreate) Run(ctx context.Context, to output) error {
-	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, portals *portal.Service) error {
+	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
 		wanted := apikey.Wanted{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn}
 		if err := wanted.Check(k.Portal != ""); err != nil {
 			return explained(err)
 		}
 		if k.Portal != "" {
-			p, err := portals.Find(ctx, k.Portal)
+			p, err := in.Portals.Find(ctx, k.Portal)
 			if err != nil {
 				return explained(err)
 			}
 			wanted.PortalID = p.ID
 		}
-		_, text, err := keys.Create(ctx, wanted)
+		_, text, err := in.APIKeys.Create(ctx, wanted)
 		if err != nil {
 			return explained(err)
 		}
@@ -60,18 +59,18 @@ type keysList struct{ config.Database }
 
 // Run lists the keys, newest first.
 func (k *keysList) Run(ctx context.Context, to output) error {
-	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, portals *portal.Service) error {
+	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
 		table := newTable("ID", "NAME", "SCOPES", "PORTAL", "CREATED", "EXPIRES", "LAST USED")
 		const batch = 200
 		for before := uuid.Nil; ; {
-			found, err := keys.List(ctx, uuid.NullUUID{}, before, batch)
+			found, err := in.APIKeys.List(ctx, uuid.NullUUID{}, before, batch)
 			if err != nil {
 				return err
 			}
 			for _, key := range found {
 				slug := "-"
 				if key.PortalID != uuid.Nil {
-					if p, err := portals.ByID(ctx, key.PortalID); err == nil {
+					if p, err := in.Portals.ByID(ctx, key.PortalID); err == nil {
 						slug = p.Slug
 					}
 				}
@@ -108,8 +107,8 @@ type keysRevoke struct {
 
 // Run revokes a key.
 func (k *keysRevoke) Run(ctx context.Context, to output) error {
-	return withKeys(ctx, k.Database, to, func(ctx context.Context, keys *apikey.Service, _ *portal.Service) error {
-		return explained(keys.Revoke(ctx, uuid.NullUUID{}, k.ID))
+	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
+		return explained(in.APIKeys.Revoke(ctx, uuid.NullUUID{}, k.ID))
 	})
 }
 
@@ -135,13 +134,5 @@ func (k *keysReset) Run(ctx context.Context, to output) error {
 		}
 		_, err := fmt.Fprintln(to.Out, "the next start ties this database to the secret key that is configured then")
 		return err
-	})
-}
-
-func withKeys(ctx context.Context, d config.Database, to output, do func(context.Context, *apikey.Service, *portal.Service) error) error {
-	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
-		recorder := audit.NewRecorder(db, time.Now)
-		return do(ctx, apikey.NewService(apikey.NewRepository(db), recorder, time.Now),
-			portal.NewService(portal.NewRepository(db), recorder, time.Now))
 	})
 }

@@ -26,11 +26,13 @@ var tiers = map[string]int{
 	"admission":     5,
 	"secretmail":    6, // a secret and the message that carries it
 	"passwordreset": 7, "invitation": 7,
+	"dispatch":     8, // derives secrets and codes as it sends
 	"login":        8, // mails who has no password yet
 	"erasure":      8, // knows everything that is kept of a person, or of a portal
 	"registration": 9,
-	"api":          10,
-	"cmd":          11,
+	"app":          10,
+	"api":          11,
+	"cmd":          12,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 // arrival is how long after a restart the last mail may arrive. What was being sent is looked at again when another

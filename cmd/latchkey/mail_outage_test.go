@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
 // People register, confirm, log in, mistype, forget and change passwords. Afterwards neither the log at its most

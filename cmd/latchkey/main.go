@@ -14,10 +14,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 func main() {
@@ -76,32 +76,12 @@ func newLogger(d config.Database, to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, options))
 }
 
-// databaseWait is how long a start waits for a database that does not answer yet.
-const databaseWait = 30 * time.Second
-
-// openDatabase opens the database and brings it up to this version, waiting for one that is still starting.
+// openDatabase opens the configured database.
 func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*database.DB, error) {
-	db, err := database.Open(ctx, database.Options{URL: d.DatabaseURL, MaxConns: d.DatabaseMaxConns, Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	for begun := time.Now(); ; {
-		if err = db.Migrate(ctx); err == nil {
-			return db, nil
-		}
-		if fault.CodeOf(err) != fault.Unavailable || time.Since(begun) > databaseWait || ctx.Err() != nil {
-			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
-		}
-		log.WarnContext(ctx, "the database does not answer yet", "error", err)
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
-		case <-time.After(time.Second):
-		}
-	}
+	return app.OpenDatabase(ctx, database.Options{URL: d.DatabaseURL, MaxConns: d.DatabaseMaxConns, Logger: log})
 }
 
-// withDatabase runs what an operator does on the terminal beside the server.
+// withDatabase runs an operator's command on the terminal, beside the server.
 func withDatabase(ctx context.Context, d config.Database, to output, do func(context.Context, *database.DB) error) error {
 	db, err := openDatabase(ctx, d, newLogger(d, to.Log))
 	if err != nil {
@@ -109,4 +89,11 @@ func withDatabase(ctx context.Context, d config.Database, to output, do func(con
 	}
 	defer func() { _ = db.Close() }()
 	return do(audit.WithCaller(ctx, &audit.Caller{Actor: audit.Terminal()}), db)
+}
+
+// withDirectory runs a command that needs portals and API keys alone, and so no secret key.
+func withDirectory(ctx context.Context, d config.Database, to output, do func(context.Context, app.Directory) error) error {
+	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
+		return do(ctx, app.NewDirectory(db, time.Now))
+	})
 }

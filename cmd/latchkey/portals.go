@@ -9,9 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
-	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -27,11 +26,11 @@ type portalsList struct{ config.Database }
 
 // Run lists the portals, newest first.
 func (p *portalsList) Run(ctx context.Context, to output) error {
-	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
 		table := newTable("SLUG", "NAME", "ENABLED", "CREATED")
 		const batch = 200
 		for before := uuid.Nil; ; {
-			found, err := portals.List(ctx, before, batch)
+			found, err := in.Portals.List(ctx, before, batch)
 			if err != nil {
 				return err
 			}
@@ -54,10 +53,10 @@ type portalsCreate struct {
 
 // Run makes a portal with the default settings.
 func (p *portalsCreate) Run(ctx context.Context, to output) error {
-	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
+	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
 		settings := portal.Defaults()
 		settings.Name = p.Name
-		made, err := portals.Create(ctx, p.Slug, settings)
+		made, err := in.Portals.Create(ctx, p.Slug, settings)
 		if err != nil {
 			return explained(err)
 		}
@@ -73,8 +72,8 @@ type portalsShow struct {
 
 // Run shows a portal's settings.
 func (p *portalsShow) Run(ctx context.Context, to output) error {
-	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
-		found, err := portals.Find(ctx, p.Slug)
+	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
+		found, err := in.Portals.Find(ctx, p.Slug)
 		if err != nil {
 			return explained(err)
 		}
@@ -95,17 +94,11 @@ type portalsDisable struct{ portalsShow }
 func (p *portalsDisable) Run(ctx context.Context, to output) error { return p.set(ctx, to, false) }
 
 func (p *portalsShow) set(ctx context.Context, to output, enabled bool) error {
-	return withPortals(ctx, p.Database, to, func(ctx context.Context, portals *portal.Service) error {
-		_, err := portals.Update(ctx, p.Slug, func(settings *portal.Settings) error {
+	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
+		_, err := in.Portals.Update(ctx, p.Slug, func(settings *portal.Settings) error {
 			settings.Enabled = enabled
 			return nil
 		})
 		return explained(err)
-	})
-}
-
-func withPortals(ctx context.Context, d config.Database, to output, do func(context.Context, *portal.Service) error) error {
-	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
-		return do(ctx, portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, time.Now), time.Now))
 	})
 }

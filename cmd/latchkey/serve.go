@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
@@ -45,81 +47,86 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 	if address, ok := listener.Addr().(*net.TCPAddr); ok && s.Dev && s.PublicURL == config.DefaultPublicURL {
 		s.PublicURL = fmt.Sprintf("http://localhost:%d", address.Port)
 	}
-	server, err := s.start(ctx, db, log, to.Out)
+	a, server, err := s.start(ctx, db, log, to.Out)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "database", db.Dialect())
-	return work(ctx, server, listener, log)
+	return work(ctx, a, server, listener)
 }
 
-// start makes the server of the configuration.
-func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Logger, out io.Writer) (*api.Server, error) {
-	options, err := s.options(db, log)
+// start makes the app of the configuration, and the server that answers with it.
+func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Logger, out io.Writer) (*app.App, *http.Server, error) {
+	options, err := appOptions(s.Server, db, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	server, err := api.New(ctx, options)
-	if err != nil || !s.Dev {
-		return server, err
+	proxies, err := s.Proxies()
+	if err != nil {
+		return nil, nil, err
 	}
-	return server, s.prepareDemo(ctx, server, options, out)
+	if s.Dev {
+		options.Inbox = new(dispatch.Inbox)
+		if s.OperatorKey == "" {
+			s.OperatorKey = "lk_" + fmt.Sprintf("%x", keyring.Random(20))
+		}
+	}
+	a, err := app.New(ctx, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Dev {
+		if err := s.prepareDemo(ctx, a, options, out); err != nil {
+			return nil, nil, err
+		}
+	}
+	server := api.New(a, api.Options{
+		OperatorKey: s.OperatorKey, TrustedProxies: proxies, Unlimited: s.RateLimit == "off",
+	})
+	return a, server.HTTP(), nil
 }
 
-// work answers, and sends what is queued, until ctx ends or either cannot go on. The first answer does not wait for the
-// queue, which makes connections of its own.
-func work(ctx context.Context, server *api.Server, listener net.Listener, log *slog.Logger) error {
+// work answers, sends what is queued and runs periodic tasks, until ctx ends or one of them fails. The first answer does
+// not wait for the queue, which makes connections of its own.
+func work(ctx context.Context, a *app.App, server *http.Server, listener net.Listener) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	begun := make(chan error, 1)
 	go func() {
-		err := server.Start(ctx)
+		err := a.Start(ctx)
 		if err != nil {
 			end()
 		}
 		begun <- err
 	}()
-	err := errors.Join(listen(ctx, server.HTTP(), listener, log), <-begun)
+	err := errors.Join(listen(ctx, server, listener, a.Log), <-begun)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	return errors.Join(err, server.Stop(stopping))
+	return errors.Join(err, a.Stop(stopping))
 }
 
-// options are what the configuration makes a server of.
-func (s *serveCommand) options(db *database.DB, log *slog.Logger) (api.Options, error) {
-	ring, err := s.Ring()
+// appOptions are the configuration as an app takes it.
+func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options, error) {
+	ring, err := c.Ring()
 	if err != nil {
-		return api.Options{}, err
+		return app.Options{}, err
 	}
-	proxies, err := s.Proxies()
+	public, err := url.Parse(c.PublicURL)
 	if err != nil {
-		return api.Options{}, err
+		return app.Options{}, err
 	}
-	public, err := url.Parse(s.PublicURL)
-	if err != nil {
-		return api.Options{}, err
-	}
-	if s.Dev && s.OperatorKey == "" {
-		s.OperatorKey = "lk_" + fmt.Sprintf("%x", keyring.Random(20))
-	}
-	options := api.Options{
-		DB: db, Ring: ring, PublicURL: s.PublicURL, OperatorKey: s.OperatorKey, TrustedProxies: proxies, Log: log,
-		Unlimited: s.RateLimit == "off",
-		Now:       time.Now, Passwords: password.NewPool(s.Slots(), s.HashWait, password.Params{
-			MemoryKiB: s.HashMemory, Iterations: s.HashIterations, Parallelism: s.HashParallelism,
+	options := app.Options{
+		DB: db, Ring: ring, PublicURL: c.PublicURL, Log: log, Now: time.Now,
+		Passwords: password.NewPool(c.Slots(), c.HashWait, password.Params{
+			MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Parallelism: c.HashParallelism,
 		}),
 	}
-	if s.SMTPURL != "" {
-		sender, err := delivery.NewSMTP(s.SMTPURL, public.Hostname())
-		if err != nil {
-			return api.Options{}, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
+	if c.SMTPURL != "" {
+		if options.Sender, err = mail.NewSMTP(c.SMTPURL, public.Hostname()); err != nil {
+			return app.Options{}, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
 		}
-		options.Sender = sender
 	}
-	if s.Dev {
-		options.Inbox = new(delivery.Inbox)
-	}
-	if s.BreachedPasswords == "on" {
+	if c.BreachedPasswords == "on" {
 		options.Policy.Breached = &password.Breached{Log: log}
 	}
 	return options, nil

@@ -1,6 +1,6 @@
-// Package delivery brings messages to people. A message is a row and a job, written in the transaction of the change
-// that causes them; a worker derives its secret when it sends, and only if it is still the current one. What is queued
-// holds neither secret nor address.
+// Package delivery queues messages to people and tells how far each has come. A message is a row and a job, written in the
+// transaction of the change that causes it. What is queued holds neither secret nor address: package dispatch derives the
+// one and looks up the other when it sends.
 //
 // Delivery is at least once: a process that is killed between sending and noting may send a message again, under the
 // same Message-ID, but never loses one.
@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
-	"github.com/latchkey-auth/latchkey/pkg/email"
 )
 
 // Kind says what a message is about.
@@ -28,8 +27,8 @@ const (
 	Invited           Kind = "invitation"
 )
 
-// carriesSecret reports whether a message of the kind is worth nothing without a current secret.
-func (k Kind) carriesSecret() bool {
+// CarriesSecret reports whether a message of the kind is worth nothing without a current secret.
+func (k Kind) CarriesSecret() bool {
 	return k == Confirm || k == ResetPassword || k == SetPassword || k == Invited
 }
 
@@ -39,7 +38,7 @@ type Status string
 // The statuses. Queued and Delayed are on their way; the others are final.
 const (
 	Queued     Status = "queued"
-	Delayed    Status = "delayed" // refused for now; tried again for giveUpAfter
+	Delayed    Status = "delayed" // refused for now, and tried again
 	Sent       Status = "sent"
 	Failed     Status = "failed"
 	Suppressed Status = "suppressed" // the recipient got too many messages today
@@ -49,11 +48,9 @@ const (
 const Email = "email"
 
 const (
-	// giveUpAfter is how long a message that is refused for now is tried again.
-	giveUpAfter = 24 * time.Hour
-	// DailyMessages is how many messages one recipient gets in 24 hours, over the whole installation (contract §2).
+	// DailyMessages is how many messages one recipient gets in 24 hours, over the whole installation.
 	DailyMessages = 50
-	// Kept is how long a row is kept (design §1.2).
+	// Kept is how long a row is kept.
 	Kept = 30 * 24 * time.Hour
 )
 
@@ -61,10 +58,10 @@ const (
 type Message struct {
 	ID   uuid.UUID // a UUIDv7, the caller's
 	Kind Kind
-	// Account is whom it goes to: to the address that the account has when it is sent. Without an account and an
-	// invitation it goes to nobody: the same row and a job that sends nothing.
+	// Account is the recipient: the message goes to the address that the account has when it is sent. Without an account
+	// and an invitation it goes to nobody: the same row and a job that sends nothing.
 	Account *account.Account
-	// Invitation is what else it may go to, with the code of that counter; Purpose, Subject and Generation stand back.
+	// Invitation is the other kind of recipient, with the code of that counter; Purpose and Generation are ignored then.
 	Invitation *Invitation
 	// Typed is the address as the request named it; only its mask is kept. "" where the request named none.
 	Typed string
@@ -82,14 +79,44 @@ type Invitation struct {
 	Counter int64
 }
 
-// Invitee is whom an invitation goes to, and what it says.
-type Invitee struct {
-	Address email.Address
-	Inviter string // a person's name, for the message to say; "" for none
-	Secret  Secret
+// Job has a message sent: the kind of job that package dispatch works on.
+type Job struct {
+	PortalID uuid.UUID `json:"portal_id"`
+	ID       uuid.UUID `json:"id"`
 }
 
-// Receipt is what whoever asked for a message may follow.
+// JobKind is the kind of a Job in the queue's table.
+const JobKind = "delivery"
+
+// Kind names the kind of job in the queue's table.
+func (Job) Kind() string { return JobKind }
+
+// Delivery is a message as the table has it.
+type Delivery struct {
+	PortalID       uuid.UUID
+	ID             uuid.UUID
+	Kind           Kind
+	Channel        string
+	Masked         string // the address as the request named it, masked; "" for none
+	AccountID      uuid.NullUUID
+	InvitationID   uuid.NullUUID
+	Purpose        string
+	Subject        []byte
+	Generation     int64 // of the secret, or the counter of the invitation's code
+	Locale         string
+	Network        string
+	Status         Status
+	ProviderAnswer string
+	CreatedAt      time.Time
+}
+
+// OnItsWay reports whether the message is still to be sent.
+func (d *Delivery) OnItsWay() bool { return d.Status == Queued || d.Status == Delayed }
+
+// ToNobody reports whether the message never had a recipient, or the recipient was deleted.
+func (d *Delivery) ToNobody() bool { return !d.AccountID.Valid && !d.InvitationID.Valid }
+
+// Receipt is what the caller who asked for a message may follow.
 type Receipt struct {
 	ID        uuid.UUID
 	Channel   string
@@ -98,16 +125,3 @@ type Receipt struct {
 	Status    Status
 	CreatedAt time.Time
 }
-
-// Secret is what a message carries: two faces of one secret.
-type Secret struct {
-	Token     string
-	Code      string
-	ExpiresAt time.Time
-}
-
-// String keeps a secret out of logs.
-func (Secret) String() string { return "secret" }
-
-// GoString keeps a secret out of logs.
-func (Secret) GoString() string { return "secret" }

@@ -2,60 +2,104 @@ package delivery_test
 
 import (
 	"context"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
-// At a private portal everybody's receipt goes by the clock, whatever became of the message.
-func TestPrivateReceiptsAreAlike(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		f := newFixture(t, db, func(s *portal.Settings) { s.Enumeration = portal.Private })
-		relay := smtptest.New(t, smtptest.Options{})
-		relay.Judge(func(recipient string) error {
-			if recipient == "bad@example.com" {
-				return smtptest.ForGood
-			}
-			return nil
-		})
-		s := f.started(f.over(relay))
-		good, bad, nobody := f.reset(f.person("good@example.com", "")), f.reset(f.person("bad@example.com", "")), f.reset(nil)
-		for m, truth := range map[*delivery.Message]delivery.Status{
-			&good: delivery.Sent, &bad: delivery.Failed, &nobody: delivery.Sent,
-		} {
-			m.Typed = "somebody@example.com"
-			f.send(s, *m)
-			f.becomes(m.ID, truth)
-		}
-		for ahead, want := range map[time.Duration]delivery.Status{0: delivery.Queued, 6 * time.Second: delivery.Sent} {
-			f.skew.Store(int64(ahead))
-			for _, m := range []delivery.Message{good, bad, nobody} {
-				receipt, err := s.Receipt(context.Background(), f.portal, m.ID)
-				require.NoError(t, err)
-				require.Equal(t, want, receipt.Status)
-				require.Equal(t, "s•••@example.com", *receipt.To)
-			}
-		}
-		_, err := s.Receipt(context.Background(), f.portal, uuid.New())
-		require.Equal(t, fault.NotFound, fault.CodeOf(err))
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+const publicURL = "https://id.example.com"
+
+// fixture is an installation with one portal, where messages are queued and none is sent.
+type fixture struct {
+	t       *testing.T
+	db      *database.DB
+	portals *portal.Service
+	digests *installation.Digests
+	portal  *portal.Portal
+
+	skew atomic.Int64 // how far the clock is ahead
+}
+
+func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, db: db}
+	ring, err := keyring.Parse(keyring.Generate())
+	require.NoError(t, err)
+	f.digests, err = installation.Open(context.Background(), db, ring)
+	require.NoError(t, err)
+	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
+	settings := portal.Defaults()
+	settings.Name = "Acme Ltd"
+	if change != nil {
+		change(&settings)
+	}
+	f.portal, err = f.portals.Create(context.Background(), "acme", settings)
+	require.NoError(t, err)
+	return f
+}
+
+func (f *fixture) now() time.Time { return time.Now().Add(time.Duration(f.skew.Load())) }
+
+// service is another instance over the same database.
+func (f *fixture) service(publicURL string) *delivery.Service {
+	f.t.Helper()
+	jobs, err := queue.New(f.db, slog.New(slog.DiscardHandler))
+	require.NoError(f.t, err)
+	s, err := delivery.NewService(delivery.Parts{
+		DB: f.db, Queue: jobs, Outage: mail.NewOutage(), Digests: f.digests, PublicURL: publicURL, Now: f.now,
 	})
+	require.NoError(f.t, err)
+	return s
+}
+
+// person is an account, which stands in no table: a queued message holds its id alone.
+func (f *fixture) person(address string) *account.Account {
+	f.t.Helper()
+	parsed, err := email.Parse(address)
+	require.NoError(f.t, err)
+	a, err := account.New(parsed, "en", f.now())
+	require.NoError(f.t, err)
+	return a
+}
+
+func (f *fixture) message(a *account.Account) delivery.Message {
+	return delivery.Message{
+		ID: uuid.Must(uuid.NewV7()), Kind: delivery.ResetPassword, Account: a, Typed: a.Email.Typed(), Purpose: "password",
+		Subject: []byte("subject"), Generation: 1, Locale: "en", Network: "192.0.2.7",
+	}
+}
+
+func (f *fixture) send(s *delivery.Service, m delivery.Message) delivery.Receipt {
+	f.t.Helper()
+	receipt, err := s.Send(context.Background(), f.portal, m)
+	require.NoError(f.t, err)
+	return receipt
 }
 
 func TestReceiptsStayInTheirPortal(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
-	s := f.service(nil)
-	m := f.reset(f.person("anna@example.com", ""))
+	s := f.service(publicURL)
+	m := f.message(f.person("anna@example.com"))
 	f.send(s, m)
 	other, err := f.portals.Create(context.Background(), "other", func() portal.Settings {
 		settings := portal.Defaults()
@@ -71,8 +115,8 @@ func TestReceiptWithoutAddress(t *testing.T) {
 	t.Parallel()
 	sender := "Post@Bücher.example"
 	f := newFixture(t, databasetest.Open(t, database.SQLite), func(s *portal.Settings) { s.Sender.Address = &sender })
-	s := f.service(nil)
-	m := f.reset(f.person("anna@example.com", ""))
+	s := f.service(publicURL)
+	m := f.message(f.person("anna@example.com"))
 	m.Typed = ""
 	receipt := f.send(s, m)
 	require.Nil(t, receipt.To)
@@ -82,14 +126,14 @@ func TestReceiptWithoutAddress(t *testing.T) {
 func TestSenderOfAnAddressWithoutName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
-	for publicURL, want := range map[string]string{
+	for url, want := range map[string]string{
 		"http://localhost:8080": "no-reply@localhost", "https://192.0.2.1": "no-reply@[192.0.2.1]",
 		"http://[2001:db8::1]:80": "no-reply@[IPv6:2001:db8::1]",
 	} {
-		s := f.service(func(o *delivery.Options) { o.PublicURL = publicURL })
-		require.Equal(t, want, f.send(s, f.reset(f.person(uuid.NewString()+"@example.com", ""))).Sender)
+		s := f.service(url)
+		require.Equal(t, want, f.send(s, f.message(f.person(uuid.NewString()+"@example.com"))).Sender)
 	}
-	_, err := delivery.NewService(delivery.Options{PublicURL: "id.example.com"})
+	_, err := delivery.NewService(delivery.Parts{PublicURL: "id.example.com"})
 	require.Error(t, err)
 }
 
@@ -97,64 +141,12 @@ func TestDegradedWhenNothingIsTried(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		f := newFixture(t, db, nil)
-		s := f.service(nil) // not started: the message waits
-		require.False(t, f.service(nil).Degraded(context.Background()))
-		f.send(s, f.reset(f.person("anna@example.com", "")))
-		require.False(t, f.service(nil).Degraded(context.Background()))
+		s := f.service(publicURL) // not started: the message waits
+		require.False(t, f.service(publicURL).Degraded(context.Background()))
+		f.send(s, f.message(f.person("anna@example.com")))
+		require.False(t, f.service(publicURL).Degraded(context.Background()))
 		f.skew.Store(int64(61 * time.Second))
 		require.True(t, s.Degraded(context.Background()))
 	})
 }
 
-// One recipient's trouble is not ours, and would tell that the address has an account; many recipients' is.
-func TestDegradedByManyRecipients(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
-	relay := smtptest.New(t, smtptest.Options{})
-	relay.Judge(func(string) error { return smtptest.ForNow })
-	s := f.started(func(o *delivery.Options) {
-		f.over(relay)(o)
-		o.FirstRetry = time.Hour
-	})
-	one := f.reset(f.person("one@example.com", ""))
-	f.send(s, one)
-	f.becomes(one.ID, delivery.Delayed)
-	f.skew.Store(int64(2 * time.Minute))
-	require.False(t, s.Degraded(context.Background()))
-	for _, name := range []string{"two", "three", "four", "five"} {
-		m := f.reset(f.person(name+"@example.com", ""))
-		f.send(s, m)
-		f.becomes(m.ID, delivery.Delayed)
-	}
-	require.Eventually(t, func() bool { return s.Degraded(context.Background()) }, patience, 100*time.Millisecond)
-	relay.Judge(nil)
-	relay.Wait(t, 5, patience) // though their pauses are an hour
-	require.Eventually(t, func() bool { return !s.Degraded(context.Background()) }, patience, 100*time.Millisecond)
-}
-
-func TestSweep(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		ctx := context.Background()
-		f := newFixture(t, db, nil)
-		s := f.started(nil)
-		for range 5 {
-			m := f.reset(f.person(uuid.NewString()+"@example.com", ""))
-			f.send(s, m)
-			f.becomes(m.ID, delivery.Sent)
-		}
-		f.skew.Store(int64(delivery.Kept))
-		kept := f.reset(f.person("kept@example.com", ""))
-		kept.Kind = delivery.PasswordChanged // what the others carry has expired
-		f.send(s, kept)
-		f.becomes(kept.ID, delivery.Sent)
-
-		before := f.now().Add(-delivery.Kept + time.Second)
-		for _, want := range []int{6, 4, 0} { // three messages and three recipients, then the rest
-			gone, err := s.Sweep(ctx, before.Add(time.Minute), 3)
-			require.NoError(t, err)
-			require.Equal(t, want, gone)
-		}
-		require.Equal(t, delivery.Sent, f.row(kept.ID).Status)
-	})
-}

@@ -13,40 +13,11 @@ import (
 // repository keeps messages and how many each recipient got.
 type repository struct{ db *database.DB }
 
-// delivery is a message as the table has it.
-type delivery struct {
-	portalID       uuid.UUID
-	id             uuid.UUID
-	kind           Kind
-	channel        string
-	masked         string
-	accountID      uuid.NullUUID
-	invitationID   uuid.NullUUID
-	purpose        string
-	subject        []byte
-	generation     int64
-	locale         string
-	network        string
-	status         Status
-	providerAnswer string
-	createdAt      time.Time
-
-	// origin and originAt are what the message says of where it comes from; they stand in no column.
-	origin   string
-	originAt time.Time
-}
-
-// onItsWay reports whether there is still something to do.
-func (d *delivery) onItsWay() bool { return d.status == Queued || d.status == Delayed }
-
-// toNobody reports whether nobody was to get it in the first place, or whoever was is gone.
-func (d *delivery) toNobody() bool { return !d.accountID.Valid && !d.invitationID.Valid }
-
-func (r repository) insert(ctx context.Context, queued []*delivery) error {
+func (r repository) insert(ctx context.Context, queued []*Delivery) error {
 	var values database.Values
 	for _, d := range queued {
-		values.Row(d.portalID, d.id, d.kind, d.channel, d.masked, d.accountID, d.invitationID, d.purpose, d.subject,
-			d.generation, d.locale, d.network, d.status, 0, "", d.createdAt.UnixMilli())
+		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.Subject,
+			d.Generation, d.Locale, d.Network, d.Status, 0, "", d.CreatedAt.UnixMilli())
 	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
 		invitation_id, purpose, subject, generation, locale, network, status, attempts, provider_answer, created_at)
@@ -56,38 +27,36 @@ func (r repository) insert(ctx context.Context, queued []*delivery) error {
 const columns = `id, kind, channel, masked, account_id, invitation_id, purpose, subject, generation, locale, network,
 	status, provider_answer, created_at`
 
-func (d *delivery) scan(row database.Row) error {
+func (d *Delivery) scan(row database.Row) error {
 	var created int64
-	err := row.Scan(&d.id, &d.kind, &d.channel, &d.masked, &d.accountID, &d.invitationID, &d.purpose, &d.subject,
-		&d.generation, &d.locale, &d.network, &d.status, &d.providerAnswer, &created)
-	d.createdAt = time.UnixMilli(created).UTC()
+	err := row.Scan(&d.ID, &d.Kind, &d.Channel, &d.Masked, &d.AccountID, &d.InvitationID, &d.Purpose, &d.Subject,
+		&d.Generation, &d.Locale, &d.Network, &d.Status, &d.ProviderAnswer, &created)
+	d.CreatedAt = time.UnixMilli(created).UTC()
 	return database.Err(err)
 }
 
 // get reads a message. Errors: database.ErrNotFound.
-func (r repository) get(ctx context.Context, portalID, id uuid.UUID) (*delivery, error) {
-	d := &delivery{portalID: portalID}
+func (r repository) get(ctx context.Context, portalID, id uuid.UUID) (*Delivery, error) {
+	d := &Delivery{PortalID: portalID}
 	return d, d.scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id = ?`,
 		portalID, id).Row())
 }
 
 // list reads messages, in no order.
-func (r repository) list(ctx context.Context, portalID uuid.UUID, ids []uuid.UUID) ([]*delivery, error) {
+func (r repository) list(ctx context.Context, portalID uuid.UUID, ids []uuid.UUID) ([]*Delivery, error) {
 	return database.Collect(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id IN ?`,
-		portalID, ids), func(row database.Row) (*delivery, error) {
-		d := &delivery{portalID: portalID}
+		portalID, ids), func(row database.Row) (*Delivery, error) {
+		d := &Delivery{PortalID: portalID}
 		return d, d.scan(row)
 	})
 }
 
-// begin counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
-// got too many messages in the last 24 hours.
-func (r repository) begin(ctx context.Context, d *delivery, recipient []byte, now time.Time) (admitted bool, err error) {
+func (r repository) begin(ctx context.Context, d *Delivery, recipient []byte, now time.Time) (admitted bool, err error) {
 	admitted = true
 	err = r.db.InTx(ctx, func(ctx context.Context) error {
 		var attempts int64
 		err := r.db.From(ctx).Raw(`UPDATE deliveries SET attempts = attempts + 1 WHERE portal_id = ? AND id = ?
-			RETURNING attempts`, d.portalID, d.id).Row().Scan(&attempts)
+			RETURNING attempts`, d.PortalID, d.ID).Row().Scan(&attempts)
 		if err != nil || attempts > 1 {
 			return database.Err(err)
 		}
@@ -121,12 +90,19 @@ func (r repository) admit(ctx context.Context, recipient []byte, now time.Time) 
 
 func entry(at time.Time) string { return fmt.Sprintf("%0*d", entryWidth, at.UnixMilli()) }
 
-// note writes what became of a message that is on its way; one that has come to its end keeps it.
-func (r repository) note(ctx context.Context, d *delivery, status Status, answer string, sent, next *time.Time) error {
+// outcome is what became of a try.
+type outcome struct {
+	status     Status
+	answer     string
+	sent, next *time.Time
+}
+
+// note writes the outcome of a message that is on its way; a final status stays.
+func (r repository) note(ctx context.Context, d *Delivery, o outcome) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries
 		SET status = ?, provider_answer = ?, sent_at = ?, next_attempt_at = ?
 		WHERE portal_id = ? AND id = ? AND status IN ('queued', 'delayed')`,
-		status, answer, database.Millis(sent), database.Millis(next), d.portalID, d.id).Error)
+		o.status, o.answer, database.Millis(o.sent), database.Millis(o.next), d.PortalID, d.ID).Error)
 }
 
 // forget leaves the rows, so that receipts are answered as if there had never been anybody. No account has the id of an
@@ -166,25 +142,7 @@ func (r repository) sweep(ctx context.Context, before time.Time, batch int) (int
 	return total, nil
 }
 
-// Which of the waiting jobs wake.
-const (
-	allJobs = ""
-	oneJob  = ` AND id = (SELECT id FROM river_job WHERE kind = 'delivery' AND state = 'scheduled' ORDER BY scheduled_at LIMIT 1)`
-)
-
-// wake makes waiting jobs due. Their pauses were JobSnooze's, which River keeps as scheduled.
-func (r repository) wake(ctx context.Context, which string) error {
-	now := "now()"
-	if r.db.Dialect() == database.SQLite {
-		now = "datetime('now', 'subsec')"
-	}
-	return database.Err(r.db.From(ctx).Exec(`UPDATE river_job SET state = 'available', scheduled_at = ` + now +
-		` WHERE kind = 'delivery' AND state = 'scheduled'` + which).Error)
-}
-
-// registered tells when a claim was made, and from where: its first confirmation went out with it. Errors:
-// database.ErrNotFound.
-func (r repository) registered(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
+func (r repository) firstConfirmation(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
 	var created int64
 	err = r.db.From(ctx).Raw(`SELECT network, created_at FROM deliveries
 		WHERE portal_id = ? AND account_id = ? AND kind = ? ORDER BY id LIMIT 1`, portalID, accountID, Confirm).

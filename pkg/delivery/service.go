@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"time"
 
@@ -17,81 +16,45 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
-// Options say what a Service works with. All but Sender, Inbox, Tasks and the times are required.
-type Options struct {
-	DB       *database.DB
-	Portals  *portal.Service
-	Accounts *account.Repository
-	Digests  *installation.Digests
+// Parts are what a Service works with.
+type Parts struct {
+	DB      *database.DB
+	Queue   *queue.Queue
+	Outage  *mail.Outage // what the process knows of the relay
+	Digests *installation.Digests
 	// PublicURL gives the sender of portals that set none: no-reply at its host.
 	PublicURL string
-	// Secret derives what a message carries. current is false when it is not to be sent any more; so are the faults
-	// token_superseded, token_used, token_expired and account_disabled, which say why.
-	Secret func(ctx context.Context, portalID uuid.UUID, purpose string, subject []byte, generation int64) (
-		secret Secret, current bool, err error)
-	// Invitee is whom a message with the code of an invitation goes to. Errors: Secret's, and not_found.
-	Invitee func(ctx context.Context, portalID uuid.UUID, of Invitation) (Invitee, error)
-	// Sender sends; nil means that messages are only noted in the log.
-	Sender Sender
-	// Inbox gets a copy of all that was sent; nil keeps none.
-	Inbox *Inbox
-	// Tasks run from time to time, each on one instance at a time.
-	Tasks []Task
-	Log   *slog.Logger
-	Now   func() time.Time
-
-	FirstRetry  time.Duration // the pause after a first refusal; 0 means 20 s
-	SendTimeout time.Duration // of one try to send; 0 means 25 s
-	ProbeEvery  time.Duration // how often a server that was away is tried; 0 means 5 s
+	Now       func() time.Time
 }
 
-const (
-	// firstRetry keeps the promise of a first retry within 30 s (contract §2): the queue looks for what is due every 5 s.
-	firstRetry = 20 * time.Second
-	// sendTimeout leaves a job time to note what came of sending before jobTimeout ends it.
-	sendTimeout = 25 * time.Second
-	probeEvery  = 5 * time.Second
-)
-
-// Service queues messages and, once started, sends them. It is safe for concurrent use.
+// Service queues messages. It is safe for concurrent use.
 type Service struct {
-	Options
-
+	db       *database.DB
 	repo     repository
-	queue    *queue
-	outage   outage
+	queue    *queue.Queue
+	outage   *mail.Outage
+	digests  *installation.Digests
 	host     string // of the public URL
+	now      func() time.Time
 	degraded degradedCache
 }
 
-// NewService makes a service that queues messages; Start makes it send them as well.
-func NewService(o Options) (*Service, error) {
-	public, err := url.Parse(o.PublicURL)
+// NewService queues messages with the parts. Errors: the public URL has no host.
+func NewService(with Parts) (*Service, error) {
+	public, err := url.Parse(with.PublicURL)
 	if err != nil || public.Hostname() == "" {
 		return nil, errors.New("delivery: the public URL has no host")
 	}
-	if o.FirstRetry == 0 {
-		o.FirstRetry = firstRetry
-	}
-	if o.SendTimeout == 0 {
-		o.SendTimeout = sendTimeout
-	}
-	if o.ProbeEvery == 0 {
-		o.ProbeEvery = probeEvery
-	}
-	s := &Service{Options: o, repo: repository{o.DB}, host: public.Hostname()}
-	s.outage.unsure = true
-	if s.queue, err = newQueue(o.DB, s); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return &Service{
+		db: with.DB, repo: repository{with.DB}, queue: with.Queue, outage: with.Outage, digests: with.Digests,
+		host: public.Hostname(), now: with.Now,
+	}, nil
 }
-
-// Configured reports whether messages leave the process; without a Sender they are only noted in the log.
-func (s *Service) Configured() bool { return s.Sender != nil }
 
 // Send queues a message in the transaction of ctx, or in one of its own where there is none.
 func (s *Service) Send(ctx context.Context, p *portal.Portal, m Message) (Receipt, error) {
@@ -107,21 +70,17 @@ func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Mess
 	if len(messages) == 0 {
 		return nil, nil
 	}
-	queued, jobs := make([]*delivery, len(messages)), make([]jobArgs, len(messages))
+	queued, jobs := make([]*Delivery, len(messages)), make([]queue.Job, len(messages))
 	receipts := make([]Receipt, len(messages))
 	for i := range messages {
-		queued[i], jobs[i] = s.deliveryOf(p, &messages[i]), jobArgs{p.ID, messages[i].ID}
+		queued[i], jobs[i] = s.deliveryOf(p, &messages[i]), Job{p.ID, messages[i].ID}
 		receipts[i] = s.receipt(p, queued[i])
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.repo.insert(ctx, queued); err != nil {
 			return err
 		}
-		tx, ok := database.SQLTx(s.DB.From(ctx))
-		if !ok {
-			return errors.New("delivery: no transaction to queue in")
-		}
-		return s.queue.insert(ctx, tx, jobs)
+		return s.queue.Insert(ctx, jobs...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("queue a message: %w", err)
@@ -129,23 +88,23 @@ func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Mess
 	return receipts, nil
 }
 
-func (s *Service) deliveryOf(p *portal.Portal, m *Message) *delivery {
-	d := &delivery{
-		portalID: p.ID, id: m.ID, kind: m.Kind, channel: Email, purpose: m.Purpose, subject: m.Subject,
-		generation: m.Generation, locale: cmp.Or(m.Locale, p.DefaultLocale), network: m.Network, status: Queued,
-		createdAt: s.clock(),
+func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
+	d := &Delivery{
+		PortalID: p.ID, ID: m.ID, Kind: m.Kind, Channel: Email, Purpose: m.Purpose, Subject: m.Subject,
+		Generation: m.Generation, Locale: cmp.Or(m.Locale, p.DefaultLocale), Network: m.Network, Status: Queued,
+		CreatedAt: s.clock(),
 	}
 	switch {
 	case m.Account != nil:
-		d.accountID = uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+		d.AccountID = uuid.NullUUID{UUID: m.Account.ID, Valid: true}
 	case m.Invitation != nil:
-		d.invitationID, d.generation = uuid.NullUUID{UUID: m.Invitation.ID, Valid: true}, m.Invitation.Counter
+		d.InvitationID, d.Generation = uuid.NullUUID{UUID: m.Invitation.ID, Valid: true}, m.Invitation.Counter
 	}
 	if m.Typed != "" {
-		d.masked = email.Mask(m.Typed)
+		d.Masked = email.Mask(m.Typed)
 	}
-	if d.subject == nil {
-		d.subject = []byte{}
+	if d.Subject == nil {
+		d.Subject = []byte{}
 	}
 	return d
 }
@@ -162,7 +121,7 @@ func (s *Service) SendPasswordChanged(ctx context.Context, p *portal.Portal, a *
 	return err
 }
 
-// privatePause is after how long everybody's receipt at a private portal says that the message was sent (contract §3).
+// privatePause is after how long everybody's receipt at a private portal says that the message was sent.
 const privatePause = 5 * time.Second
 
 // Receipt tells how far a message has come. At a private portal it goes by the clock alone, for everyone: whether
@@ -182,7 +141,7 @@ func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id uuid.UUID) (
 		return r, nil
 	}
 	switch {
-	case s.clock().Sub(d.createdAt) < privatePause:
+	case s.clock().Sub(d.CreatedAt) < privatePause:
 		r.Status = Queued
 	case s.Degraded(ctx):
 		r.Status = Delayed
@@ -204,15 +163,25 @@ func (s *Service) Reports(ctx context.Context, p *portal.Portal, ids []uuid.UUID
 	}
 	reports := make(map[uuid.UUID]Receipt, len(found))
 	for _, d := range found {
-		reports[d.id] = s.receipt(p, d)
+		reports[d.ID] = s.receipt(p, d)
 	}
 	return reports, nil
 }
 
-func (s *Service) receipt(p *portal.Portal, d *delivery) Receipt {
-	r := Receipt{ID: d.id, Channel: d.channel, Sender: s.senderAddress(p), Status: d.status, CreatedAt: d.createdAt}
-	if d.masked != "" {
-		r.To = &d.masked
+// SenderAddress is the address that a portal's mail comes from: its own, or no-reply at the host of the public URL.
+func (s *Service) SenderAddress(p *portal.Portal) string {
+	if p.Sender.Address != nil {
+		if own, err := email.Parse(*p.Sender.Address); err == nil {
+			return own.Mailbox()
+		}
+	}
+	return "no-reply@" + mail.HostLiteral(s.host)
+}
+
+func (s *Service) receipt(p *portal.Portal, d *Delivery) Receipt {
+	r := Receipt{ID: d.ID, Channel: d.Channel, Sender: s.SenderAddress(p), Status: d.Status, CreatedAt: d.CreatedAt}
+	if d.Masked != "" {
+		r.To = &d.Masked
 	}
 	return r
 }
@@ -230,4 +199,4 @@ func (s *Service) Sweep(ctx context.Context, before time.Time, batch int) (int, 
 }
 
 // clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

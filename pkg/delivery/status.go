@@ -4,25 +4,27 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 )
 
 const (
 	// backedUp is how long a message waits before mail counts as backing up.
 	backedUp = time.Minute
-	// degradedFor is how long what was found is told again without looking.
+	// degradedFor is how long an answer is reused.
 	degradedFor = 2 * time.Second
 )
 
-// degradedCache keeps what Degraded found, by the real clock.
+// degradedCache keeps the last answer of Degraded, by the real clock.
 type degradedCache struct {
 	mu       sync.Mutex
 	lookedAt time.Time
 	found    bool
 }
 
-// Degraded reports whether mail is backing up: a message has not been tried for a minute, the provider is away, or
-// several messages were refused for now for over a minute. One recipient's trouble is none of ours; told here it would
-// even tell a stranger that the recipient has an account. A database that does not answer changes nothing.
+// Degraded reports whether mail is backing up: a message has not been tried for a minute, the relay is away, or several
+// messages were refused for now for over a minute. Trouble with one recipient does not count: it would tell a stranger that
+// the recipient has an account. A database that does not answer changes nothing.
 func (s *Service) Degraded(ctx context.Context) bool {
 	s.degraded.mu.Lock()
 	defer s.degraded.mu.Unlock()
@@ -32,9 +34,9 @@ func (s *Service) Degraded(ctx context.Context) bool {
 	before := s.clock().Add(-backedUp)
 	untried, refused, err := s.repo.waiting(ctx, before)
 	if err != nil {
-		return s.degraded.found || s.outage.known()
+		return s.degraded.found || s.outage.Known()
 	}
 	s.degraded.lookedAt = time.Now()
-	s.degraded.found = s.outage.known() || refused >= manyRefused || untried != nil && untried.Before(before)
+	s.degraded.found = s.outage.Known() || refused >= mail.ManyRefused || untried != nil && untried.Before(before)
 	return s.degraded.found
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -34,9 +36,10 @@ func newService(t *testing.T, db *database.DB) *Service {
 	require.NoError(t, err)
 	recorder := audit.NewRecorder(db, time.Now)
 	portals, accounts := portal.NewService(portal.NewRepository(db), recorder, time.Now), account.NewRepository(db)
-	messages, err := delivery.NewService(delivery.Options{
-		DB: db, Portals: portals, Accounts: accounts, Digests: digests, PublicURL: "https://id.example.com",
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	messages, err := delivery.NewService(delivery.Parts{
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: time.Now,
 	})
 	require.NoError(t, err)
 	return NewService(Parts{

@@ -24,9 +24,11 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
@@ -96,9 +98,10 @@ func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *clock) *desk
 	accounts, invitations := account.NewRepository(db), NewRepository(db)
 	passwords := account.NewPasswords(password.NewPool(2, time.Minute, password.Cheapest), password.Policy{})
 	d.people = account.NewService(db, accounts, passwords, recorder, digests, c.now)
-	messages, err := delivery.NewService(delivery.Options{
-		DB: db, Portals: d.portals, Accounts: accounts, Digests: digests, PublicURL: "https://id.example.com",
-		Log: slog.New(slog.DiscardHandler), Now: c.now,
+	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	messages, err := delivery.NewService(delivery.Parts{
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: c.now,
 	})
 	require.NoError(t, err)
 	secrets := onetime.NewService(onetime.NewRepository(db), ring, c.now)

@@ -41,8 +41,8 @@ func TestResend(t *testing.T) {
 		requireCode(t, fault.TokenSuperseded, err)
 		invitee, err := d.Invitee(d.ctx, d.portal.ID, delivery.Invitation{ID: i.ID, Counter: 1})
 		require.NoError(t, err)
-		require.Equal(t, d.code(renewed), invitee.Secret.Code)
-		require.Equal(t, renewed.ExpiresAt, invitee.Secret.ExpiresAt)
+		require.Equal(t, d.code(renewed), invitee.Code)
+		require.Equal(t, renewed.ExpiresAt, invitee.ExpiresAt)
 		require.Equal(t, ann, invitee.Address.Typed())
 
 		_, _, err = d.Resend(d.ctx, d.portal, i.ID)

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -106,28 +107,39 @@ func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Accou
 	return s.Invitations.deleteOf(ctx, p.ID, a, s.clock())
 }
 
+// Invitee is whom an invitation goes to, and what its message says.
+type Invitee struct {
+	Address   email.Address
+	Inviter   string // a person's name; "" for none
+	Code      string
+	ExpiresAt time.Time
+}
+
+// String keeps the code out of logs.
+func (Invitee) String() string { return "invitee" }
+
+// GoString keeps the code out of logs.
+func (Invitee) GoString() string { return "invitee" }
+
 // Invitee is whom a message with the code of an invitation goes to, as it is sent.
 //
 // Errors: not_found; token_used, token_superseded, email_already_registered, token_expired: there is nothing to send.
-func (s *Service) Invitee(ctx context.Context, portalID uuid.UUID, of delivery.Invitation) (delivery.Invitee, error) {
+func (s *Service) Invitee(ctx context.Context, portalID uuid.UUID, of delivery.Invitation) (Invitee, error) {
 	i, err := s.Invitations.byID(ctx, portalID, of.ID)
 	if errors.Is(err, database.ErrNotFound) {
-		return delivery.Invitee{}, fault.New(fault.NotFound)
+		return Invitee{}, fault.New(fault.NotFound)
 	}
 	if err != nil {
-		return delivery.Invitee{}, err
+		return Invitee{}, err
 	}
 	if err := i.verdict(serial{i.number, of.Counter, i.key}, s.clock()); err != nil {
-		return delivery.Invitee{}, err
+		return Invitee{}, err
 	}
 	code, err := s.codes.derive(portalID, i.serial)
 	if errors.Is(err, keyring.ErrUnknownKey) {
 		err = fault.Wrap(fault.TokenExpired, err)
 	}
-	return delivery.Invitee{
-		Address: i.Email, Inviter: i.InviterName(),
-		Secret: delivery.Secret{Token: code, Code: code, ExpiresAt: i.ExpiresAt},
-	}, err
+	return Invitee{i.Email, i.InviterName(), code, i.ExpiresAt}, err
 }
 
 // clock is the time as the tables keep it, in milliseconds.

@@ -23,8 +23,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	jobqueue "github.com/latchkey-auth/latchkey/pkg/queue"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -62,9 +64,10 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	pool := password.NewPool(1, 30*time.Second, params)
 	pw := account.NewPasswords(pool, password.Policy{})
 	w.accounts = account.NewService(db, repo, pw, rec, digests, time.Now)
-	messages, err := delivery.NewService(delivery.Options{
-		DB: db, Portals: w.portals, Accounts: repo, Digests: digests, PublicURL: "http://x", Now: time.Now,
-		Log: slog.New(slog.DiscardHandler),
+	jobs, err := jobqueue.New(db, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	messages, err := delivery.NewService(delivery.Parts{
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "http://x", Now: time.Now,
 	})
 	require.NoError(t, err)
 	w.s = NewService(Parts{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,

@@ -1,9 +1,9 @@
-package delivery_test
+package dispatch_test
 
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -18,11 +18,15 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -39,7 +43,7 @@ type fixture struct {
 	accounts *account.Repository
 	digests  *installation.Digests
 	portal   *portal.Portal
-	secrets  *secrets
+	secrets  *onetime.Service
 	log      *syncBuffer
 
 	skew atomic.Int64 // how far the clock is ahead
@@ -47,12 +51,13 @@ type fixture struct {
 
 func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, db: db, log: new(syncBuffer), secrets: new(secrets), accounts: account.NewRepository(db)}
+	f := &fixture{t: t, db: db, log: new(syncBuffer), accounts: account.NewRepository(db)}
 	var err error
 	f.ring, err = keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
 	f.digests, err = installation.Open(context.Background(), db, f.ring)
 	require.NoError(t, err)
+	f.secrets = onetime.NewService(onetime.NewRepository(db), f.ring, f.now)
 	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
 	settings := portal.Defaults()
 	settings.Name = "Acme Ltd"
@@ -68,31 +73,52 @@ func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *f
 
 func (f *fixture) now() time.Time { return time.Now().Add(time.Duration(f.skew.Load())) }
 
+// instance is a program that queues messages, and sends them while it is started.
+type instance struct {
+	*delivery.Service
+
+	sending *dispatch.Service
+	jobs    *queue.Queue
+}
+
+func (i *instance) Configured() bool { return i.sending.Configured() }
+
+func (i *instance) Start(ctx context.Context) error { return i.jobs.Start(ctx) }
+
+func (i *instance) Stop(ctx context.Context) error {
+	return errors.Join(i.jobs.Stop(ctx), i.sending.Close())
+}
+
 // service makes another instance over the same database; change sets what differs.
-func (f *fixture) service(change func(*delivery.Options)) *delivery.Service {
+func (f *fixture) service(change func(*dispatch.Parts)) *instance {
 	f.t.Helper()
-	options := delivery.Options{
-		DB: f.db, Portals: f.portals, Accounts: f.accounts, Digests: f.digests, PublicURL: "https://id.example.com:8443/x",
-		Secret: f.secrets.derive, Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now: f.now, FirstRetry: 100 * time.Millisecond, ProbeEvery: 100 * time.Millisecond,
+	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	jobs, err := queue.New(f.db, log)
+	require.NoError(f.t, err)
+	outage := mail.NewOutage()
+	messages, err := delivery.NewService(delivery.Parts{
+		DB: f.db, Queue: jobs, Outage: outage, Digests: f.digests, PublicURL: "https://id.example.com:8443/x", Now: f.now,
+	})
+	require.NoError(f.t, err)
+	parts := dispatch.Parts{
+		Queue: jobs, Messages: messages, Portals: f.portals, Accounts: f.accounts, Secrets: f.secrets, Outage: outage,
+		Log: log, Now: f.now, FirstRetry: 100 * time.Millisecond, ProbeEvery: 100 * time.Millisecond,
 	}
 	if change != nil {
-		change(&options)
+		change(&parts)
 	}
-	s, err := delivery.NewService(options)
-	require.NoError(f.t, err)
-	return s
+	return &instance{messages, dispatch.NewService(parts), jobs}
 }
 
 // started is service, sending until the test ends.
-func (f *fixture) started(change func(*delivery.Options)) *delivery.Service {
+func (f *fixture) started(change func(*dispatch.Parts)) *instance {
 	f.t.Helper()
 	s := f.service(change)
 	f.start(s)
 	return s
 }
 
-func (f *fixture) start(s *delivery.Service) {
+func (f *fixture) start(s *instance) {
 	f.t.Helper()
 	require.NoError(f.t, s.Start(context.Background()))
 	f.t.Cleanup(func() {
@@ -103,11 +129,11 @@ func (f *fixture) start(s *delivery.Service) {
 }
 
 // over makes a service send through a relay.
-func (f *fixture) over(relay *smtptest.Server) func(*delivery.Options) {
+func (f *fixture) over(relay *smtptest.Server) func(*dispatch.Parts) {
 	f.t.Helper()
-	sender, err := delivery.NewSMTP(relay.URL(), "id.example.com")
+	sender, err := mail.NewSMTP(relay.URL(), "id.example.com")
 	require.NoError(f.t, err)
-	return func(o *delivery.Options) { o.Sender = sender }
+	return func(o *dispatch.Parts) { o.Sender = sender }
 }
 
 // person adds an account. Its given name is nil where name is "".
@@ -129,19 +155,43 @@ func (f *fixture) person(address, name string) *account.Account {
 	return a
 }
 
-// reset is a message that carries a secret.
-func (f *fixture) reset(a *account.Account) delivery.Message {
+// reset is a message that carries a secret, which is good for two days unless ttl says otherwise.
+func (f *fixture) reset(a *account.Account, ttl ...time.Duration) delivery.Message {
+	f.t.Helper()
 	m := delivery.Message{
-		ID: uuid.Must(uuid.NewV7()), Kind: delivery.ResetPassword, Account: a, Purpose: "password", Subject: []byte("subject"),
-		Generation: f.secrets.issue(), Locale: "en", Network: "192.0.2.7",
+		ID: uuid.Must(uuid.NewV7()), Kind: delivery.ResetPassword, Account: a, Purpose: string(onetime.Password),
+		Subject: keyring.Random(32), Locale: "en", Network: "192.0.2.7",
 	}
 	if a != nil {
 		m.Typed = a.Email.Typed()
 	}
+	m.Generation = f.issue(f.secrets, m, append(ttl, 48*time.Hour)[0])
 	return m
 }
 
-func (f *fixture) send(s *delivery.Service, m delivery.Message) delivery.Receipt {
+// issue issues the secret of a message, which supersedes the one before it.
+func (f *fixture) issue(secrets *onetime.Service, m delivery.Message, ttl time.Duration) (generation int64) {
+	f.t.Helper()
+	wanted := onetime.Wanted{
+		Purpose: onetime.Purpose(m.Purpose), Subject: m.Subject, Variant: "reset", TTL: ttl, DeliveryID: m.ID,
+	}
+	if m.Account != nil {
+		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
+	}
+	issued, err := secrets.Issue(context.Background(), f.portal.ID, wanted)
+	require.NoError(f.t, err)
+	return issued.Generation
+}
+
+// secret is what a message carries.
+func (f *fixture) secret(m delivery.Message) onetime.Secret {
+	f.t.Helper()
+	secret, err := f.secrets.Secret(context.Background(), f.portal.ID, onetime.Purpose(m.Purpose), m.Subject, m.Generation)
+	require.NoError(f.t, err)
+	return secret
+}
+
+func (f *fixture) send(s *instance, m delivery.Message) delivery.Receipt {
 	f.t.Helper()
 	var receipt delivery.Receipt
 	err := f.db.InTx(context.Background(), func(ctx context.Context) (err error) {
@@ -179,45 +229,6 @@ func (f *fixture) becomes(id uuid.UUID, want delivery.Status) row {
 		}
 		require.True(f.t, time.Now().Before(deadline), "still %s, want %s: %+v\n%s", r.Status, want, r, f.log)
 	}
-}
-
-// secrets derives as pkg/onetime does: the token and code of a generation, while it is the current one.
-type secrets struct {
-	mu      sync.Mutex
-	last    int64
-	dead    map[int64]error // nil: not current
-	expires time.Time
-}
-
-func token(generation int64) string { return fmt.Sprintf("tokenOf_%d-Generation", generation) }
-
-func code(generation int64) string { return fmt.Sprintf("%06d", 424200+generation) }
-
-func (s *secrets) issue() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last++
-	return s.last
-}
-
-func (s *secrets) kill(generation int64, why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead == nil {
-		s.dead = make(map[int64]error)
-	}
-	s.dead[generation] = why
-}
-
-func (s *secrets) derive(_ context.Context, _ uuid.UUID, _ string, _ []byte, generation int64) (delivery.Secret, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	expires := s.expires
-	if expires.IsZero() {
-		expires = time.Now().Add(48 * time.Hour)
-	}
-	why, dead := s.dead[generation]
-	return delivery.Secret{Token: token(generation), Code: code(generation), ExpiresAt: expires}, !dead, why
 }
 
 // syncBuffer is a log that many write.

@@ -1,4 +1,4 @@
-package delivery
+package dispatch
 
 import (
 	"regexp"
@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxAnswer bounds what is kept of a provider's answer, in code points.
+// maxAnswer bounds the part of a relay's answer that is kept, in code points.
 const maxAnswer = 500
 
-// hidden stands in an answer for what must not be kept.
+// hidden replaces the parts of an answer that must not be kept.
 const hidden = "…"
 
-// addressPattern finds what may be an address.
+// addressPattern finds anything that may be an address.
 var addressPattern = regexp.MustCompile(`[^\s<>()"',;:]+@[^\s<>()"',;]+`)
 
-// clean keeps of a provider's answer what tells why: neither the address nor a secret, should the provider repeat them.
-func clean(answer string, m *Mail) string {
-	for _, secret := range []string{m.Link, m.Token, m.Code} {
+// clean removes addresses and the mail's secrets from the relay's answer, in case the relay repeats them.
+func clean(answer string, o *outgoing) string {
+	for _, secret := range []string{o.link, o.token, o.code} {
 		if secret != "" {
 			answer = strings.ReplaceAll(answer, secret, hidden)
 		}

@@ -1,4 +1,4 @@
-package delivery
+package dispatch
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// oneLine makes one line of a text that a person chose: what controls or hides is gone.
+// oneLine makes one line of a text that a person chose, without control and invisible characters.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
 		return unicode.In(r, unicode.C, unicode.Z)

@@ -1,4 +1,4 @@
-package delivery_test
+package dispatch_test
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -23,7 +24,7 @@ func TestARelayThatHangs(t *testing.T) {
 		f := newFixture(t, db, func(s *portal.Settings) { s.Enumeration = portal.Private })
 		relay := smtptest.New(t, smtptest.Options{})
 		relay.Hang(true)
-		s := f.started(func(o *delivery.Options) {
+		s := f.started(func(o *dispatch.Parts) {
 			f.over(relay)(o)
 			o.SendTimeout, o.FirstRetry = time.Second, time.Hour
 		})
@@ -54,7 +55,7 @@ func TestAnOutageEnds(t *testing.T) {
 		f := newFixture(t, db, nil)
 		relay := smtptest.New(t, smtptest.Options{})
 		relay.Down(t)
-		patient := func(o *delivery.Options) {
+		patient := func(o *dispatch.Parts) {
 			f.over(relay)(o)
 			o.FirstRetry = time.Hour
 		}
@@ -93,7 +94,7 @@ func TestAnOutageThatEndedBeforeTheStart(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.Down(t)
-	patient := func(o *delivery.Options) {
+	patient := func(o *dispatch.Parts) {
 		f.over(relay)(o)
 		o.FirstRetry, o.ProbeEvery = time.Hour, time.Hour
 	}
@@ -105,7 +106,7 @@ func TestAnOutageThatEndedBeforeTheStart(t *testing.T) {
 	require.NoError(t, first.Stop(context.Background()))
 
 	relay.Up(t)
-	f.started(func(o *delivery.Options) {
+	f.started(func(o *dispatch.Parts) {
 		patient(o)
 		o.ProbeEvery = 100 * time.Millisecond
 	})

@@ -1,4 +1,4 @@
-package delivery
+package dispatch
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -29,24 +30,24 @@ type letter struct {
 	Foot      []string
 }
 
-// compose writes a letter in the person's language. The secret is empty for kinds that carry none.
-func compose(p *portal.Portal, to addressee, d *delivery, secret Secret, now time.Time) *letter {
-	language, ok := locale.Parse(d.locale)
+// compose writes a letter in the language that the message was queued with.
+func compose(p *portal.Portal, d *delivery.Delivery, to recipient, now time.Time) *letter {
+	language, ok := locale.Parse(d.Locale)
 	if !ok {
 		language = locale.Default
 	}
 	say := func(key string, data locale.Data) string { return locale.Text(language, "mail."+key, data) }
-	kind := string(d.kind)
+	kind := string(d.Kind)
 	named := locale.Data{"portal": oneLine(p.SenderName())}
 	enter := "code"
-	if d.kind == Invited {
+	if d.Kind == delivery.Invited {
 		enter = kind + ".code"
 	}
 
 	l := &letter{
 		Language: language, Portal: oneLine(p.SenderName()), Subject: say(kind+".subject", named),
 		Hello: say("hello", nil), HelloHTML: say("hello", nil), Intro: say(kind+".intro", named),
-		Link: link(p, d.kind, secret.Token), CopyLink: say("copy_link", nil), Code: secret.Code,
+		Link: link(p, d.Kind, to.secret.token), CopyLink: say("copy_link", nil), Code: to.secret.code,
 		EnterCode: say(enter, nil),
 	}
 	name := oneLine(to.givenName)
@@ -62,17 +63,17 @@ func compose(p *portal.Portal, to addressee, d *delivery, secret Secret, now tim
 	if l.Link != "" {
 		l.Button, l.EnterCode = say(kind+".button", nil), say(enter+"_too", nil)
 	}
-	if d.kind.carriesSecret() {
+	if d.Kind.CarriesSecret() {
 		l.Notes = append(l.Notes,
-			say("valid", locale.Data{"duration": locale.Validity(language, secret.ExpiresAt.Sub(now))})+" "+say("newest", nil),
+			say("valid", locale.Data{"duration": locale.Validity(language, to.secret.expiresAt.Sub(now))})+" "+say("newest", nil),
 			say("secrecy", nil))
 	}
-	if d.kind == AlreadyRegistered || d.kind == Invited {
+	if d.Kind == delivery.AlreadyRegistered || d.Kind == delivery.Invited {
 		l.Notes = append(l.Notes, say(kind+".how", nil))
 	}
-	if d.origin != "" {
+	if to.network != "" {
 		l.Notes = append(l.Notes, say("origin", locale.Data{
-			"time": d.originAt.Format("2006-01-02, 15:04 UTC"), "network": d.origin,
+			"time": to.askedAt.Format("2006-01-02, 15:04 UTC"), "network": to.network,
 		}))
 	}
 	l.Notes = append(l.Notes, say(kind+".not_you", nil))
@@ -84,16 +85,16 @@ func compose(p *portal.Portal, to addressee, d *delivery, secret Secret, now tim
 }
 
 // link is the portal's page for the kind, with the token in its place; "" where the portal has none.
-func link(p *portal.Portal, kind Kind, token string) string {
+func link(p *portal.Portal, kind delivery.Kind, token string) string {
 	var page *string
 	switch kind {
-	case Confirm:
+	case delivery.Confirm:
 		page = p.Links.Confirm
-	case ResetPassword, SetPassword:
+	case delivery.ResetPassword, delivery.SetPassword:
 		page = p.Links.Reset
-	case AlreadyRegistered:
+	case delivery.AlreadyRegistered:
 		page = p.Links.Login
-	case Invited:
+	case delivery.Invited:
 		page = p.Links.Invitation
 	}
 	if page == nil {

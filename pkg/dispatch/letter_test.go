@@ -1,6 +1,7 @@
-package delivery
+package dispatch
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -29,21 +31,21 @@ func TestLettersInEveryLanguage(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 6, 30, 0, 0, time.UTC)
 	name := "Anna"
-	secret := Secret{Token: "a+b/c", Code: "012345", ExpiresAt: now.Add(15 * time.Minute)}
-	links := map[Kind]string{
-		Confirm: "https://acme.example/c?x=1&t=a%2Bb%2Fc", ResetPassword: "https://acme.example/r/a%2Bb%2Fc",
-		SetPassword: "https://acme.example/r/a%2Bb%2Fc", PasswordChanged: "", AlreadyRegistered: "https://acme.example/login",
-		Invited: "https://acme.example/invite?code=a%2Bb%2Fc",
+	carried := secret{token: "a+b/c", code: "012345", expiresAt: now.Add(15 * time.Minute)}
+	links := map[delivery.Kind]string{
+		delivery.Confirm: "https://acme.example/c?x=1&t=a%2Bb%2Fc", delivery.ResetPassword: "https://acme.example/r/a%2Bb%2Fc",
+		delivery.SetPassword: "https://acme.example/r/a%2Bb%2Fc", delivery.PasswordChanged: "", delivery.AlreadyRegistered: "https://acme.example/login",
+		delivery.Invited: "https://acme.example/invite?code=a%2Bb%2Fc",
 	}
 	for _, language := range locale.Languages() {
-		seen := map[string]Kind{}
+		seen := map[string]delivery.Kind{}
 		for kind, link := range links {
-			d := &delivery{kind: kind, locale: string(language), origin: "2001:db8::7", originAt: now}
-			given := Secret{}
-			if kind.carriesSecret() {
-				given = secret
+			d := &delivery.Delivery{Kind: kind, Locale: string(language)}
+			to := recipient{givenName: name, network: "2001:db8::7", askedAt: now}
+			if kind.CarriesSecret() {
+				to.secret = carried
 			}
-			l := compose(letterPortal(), addressee{givenName: name}, d, given, now)
+			l := compose(letterPortal(), d, to, now)
 			page, err := l.html()
 			require.NoError(t, err)
 			text := l.text()
@@ -60,8 +62,8 @@ func TestLettersInEveryLanguage(t *testing.T) {
 				require.Contains(t, part, "2026-11-22, 06:30 UTC")
 				require.Contains(t, part, "2001:db8::7")
 				require.Contains(t, part, "https://acme.example/help")
-				require.Equal(t, kind.carriesSecret(), strings.Contains(part, "012345"))
-				require.Equal(t, kind.carriesSecret(), strings.Contains(part, locale.Validity(language, 15*time.Minute)))
+				require.Equal(t, kind.CarriesSecret(), strings.Contains(part, "012345"))
+				require.Equal(t, kind.CarriesSecret(), strings.Contains(part, locale.Validity(language, 15*time.Minute)))
 			}
 			require.Contains(t, page, "Acme &amp; Söhne")
 			if link != "" {
@@ -75,15 +77,15 @@ func TestLettersInEveryLanguage(t *testing.T) {
 func TestAnInvitationNamesItsInviter(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	d := &delivery{kind: Invited, locale: "en", createdAt: now}
-	secret := Secret{Token: "00001-00ABC-DEFGH-JKMNP", Code: "00001-00ABC-DEFGH-JKMNP", ExpiresAt: now.Add(7 * 24 * time.Hour)}
+	d := &delivery.Delivery{Kind: delivery.Invited, Locale: "en", CreatedAt: now}
+	code := secret{token: "00001-00ABC-DEFGH-JKMNP", code: "00001-00ABC-DEFGH-JKMNP", expiresAt: now.Add(7 * 24 * time.Hour)}
 	for inviter, named := range map[string]bool{"Grace Hopper": true, "": false, "https://evil.example": false} {
-		l := compose(letterPortal(), addressee{inviter: inviter}, d, secret, now)
+		l := compose(letterPortal(), d, recipient{inviter: inviter, secret: code}, now)
 		page, err := l.html()
 		require.NoError(t, err)
 		for _, part := range []string{l.text(), page} {
 			require.Equal(t, named, strings.Contains(part, "Grace Hopper"))
-			require.Contains(t, part, secret.Code)
+			require.Contains(t, part, code.code)
 			require.NotContains(t, part, "evil")
 		}
 	}
@@ -93,8 +95,8 @@ func TestALetterNeedsNothingOptional(t *testing.T) {
 	t.Parallel()
 	p := &portal.Portal{Settings: portal.Defaults()}
 	p.Name = "Acme"
-	d := &delivery{kind: AlreadyRegistered, locale: "tlh", createdAt: time.Now()}
-	l := compose(p, addressee{}, d, Secret{}, time.Now())
+	d := &delivery.Delivery{Kind: delivery.AlreadyRegistered, Locale: "tlh", CreatedAt: time.Now()}
+	l := compose(p, d, recipient{}, time.Now())
 	require.Equal(t, locale.English, l.Language)
 	text := l.text()
 	require.True(t, strings.HasPrefix(text, "Hello,\n\n"))
@@ -124,8 +126,8 @@ func FuzzLetter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, person, portalName string) {
 		p := letterPortal()
 		p.Name = portalName
-		d := &delivery{kind: Confirm, locale: "en", createdAt: now}
-		l := compose(p, addressee{givenName: person}, d, Secret{Token: "t", Code: "123456", ExpiresAt: now.Add(time.Hour)}, now)
+		d := &delivery.Delivery{Kind: delivery.Confirm, Locale: "en", CreatedAt: now}
+		l := compose(p, d, recipient{givenName: person, secret: secret{"t", "123456", now.Add(time.Hour)}}, now)
 		page, err := l.html()
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(page, "<a "), page)
@@ -141,9 +143,17 @@ func FuzzLetter(f *testing.F) {
 
 func TestCleanHidesWhatMustNotBeKept(t *testing.T) {
 	t.Parallel()
-	m := &Mail{To: "anna@example.com", Token: "tok", Code: "123456", Link: "https://acme.example/r/tok"}
+	m := &outgoing{token: "tok", code: "123456", link: "https://acme.example/r/tok"}
 	require.Equal(t, "550 <…>: no such user", clean("550 <Anna@Example.com>: no such user", m))
 	require.Equal(t, "554 … and … and … blocked", clean("554 https://acme.example/r/tok and tok and\r\n123456 blocked", m))
 	require.LessOrEqual(t, len([]rune(clean(strings.Repeat("é", 2000), m))), 500)
 	require.Equal(t, "a b", clean("a\x00\xff b", m))
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	s := secret{token: "a token", code: "123456"}
+	printed := fmt.Sprintf("%v %+v %#v %s", s, s, s, s)
+	require.NotContains(t, printed, "1234")
+	require.NotContains(t, printed, "token")
 }

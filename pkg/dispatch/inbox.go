@@ -1,4 +1,4 @@
-package delivery
+package dispatch
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ const inboxSize = 200
 // The zero Inbox is empty and ready.
 type Inbox struct {
 	mu    sync.Mutex
-	mails []*Mail // oldest first
+	mails []*outgoing // oldest first
 }
 
 // Received is a message in the inbox.
@@ -28,7 +28,7 @@ type Received struct {
 	At      time.Time
 }
 
-func (i *Inbox) add(m *Mail) {
+func (i *Inbox) add(m *outgoing) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.mails) == inboxSize {
@@ -37,14 +37,14 @@ func (i *Inbox) add(m *Mail) {
 	i.mails = append(i.mails, m)
 }
 
-// Messages lists what is in the inbox, newest first.
+// Messages lists the messages in the inbox, newest first.
 func (i *Inbox) Messages() []Received {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	all := make([]Received, 0, len(i.mails))
 	for _, m := range slices.Backward(i.mails) {
 		all = append(all, Received{
-			To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Token: m.Token, Code: m.Code, Link: m.Link, At: m.Date,
+			To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Token: m.token, Code: m.code, Link: m.link, At: m.Date,
 		})
 	}
 	return all

@@ -1,4 +1,4 @@
-package delivery_test
+package dispatch_test
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -50,11 +52,11 @@ func TestMailArrives(t *testing.T) {
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now(), date, time.Minute)
 
-		link := "https://login.acme.example/reset#" + token(m.Generation)
+		link := "https://login.acme.example/reset#" + f.secret(m).Token
 		for _, part := range []string{got.Text, got.HTML} {
 			require.Contains(t, part, "Hello Anna,")
 			require.Contains(t, part, link)
-			require.Contains(t, part, code(m.Generation))
+			require.Contains(t, part, f.secret(m).Code)
 			require.Contains(t, part, "valid for 2 days")
 			require.Contains(t, part, "192.0.2.7")
 			require.Contains(t, part, "help@acme.example")
@@ -184,9 +186,9 @@ func TestWithoutLinkTheCodeStandsAlone(t *testing.T) {
 	f.send(s, m)
 	got := relay.Wait(t, 1, patience)[0]
 	for _, part := range []string{got.Text, got.HTML} {
-		require.Contains(t, part, code(m.Generation))
+		require.Contains(t, part, f.secret(m).Code)
 		require.NotContains(t, part, "http")
-		require.NotContains(t, part, token(m.Generation))
+		require.NotContains(t, part, f.secret(m).Token)
 		require.Contains(t, part, "Enter this code:")
 	}
 }
@@ -199,12 +201,12 @@ func TestNoSecretIsKept(t *testing.T) {
 		relay := smtptest.New(t, smtptest.Options{})
 		logged := f.service(nil)
 		require.NoError(t, logged.Start(context.Background()))
-		var generations []int64
+		var carried []onetime.Secret
 		for i := range 2 {
 			m := f.reset(f.person(fmt.Sprintf("private%d@secret.example", i), ""))
 			f.send(logged, m)
 			f.becomes(m.ID, delivery.Sent)
-			generations = append(generations, m.Generation)
+			carried = append(carried, f.secret(m))
 		}
 		require.NoError(t, logged.Stop(context.Background()))
 
@@ -212,21 +214,21 @@ func TestNoSecretIsKept(t *testing.T) {
 		sent := f.reset(f.person("sent@secret.example", ""))
 		f.send(s, sent)
 		f.becomes(sent.ID, delivery.Sent)
-		generations = append(generations, sent.Generation)
+		refused := f.reset(f.person("refused@secret.example", ""))
+		known := f.secret(refused)
+		carried = append(carried, f.secret(sent), known)
 		relay.Judge(func(recipient string) error {
 			refused := *smtptest.ForGood
-			refused.Message = "<" + recipient + "> is unknown, see https://login.acme.example/reset#" + token(99) + " or " + code(99)
+			refused.Message = "<" + recipient + "> is unknown, see https://login.acme.example/reset#" + known.Token + " or " + known.Code
 			return &refused
 		})
-		refused := f.reset(f.person("refused@secret.example", ""))
-		refused.Generation = 99
 		f.send(s, refused)
-		f.becomes(refused.ID, delivery.Failed)
+		require.Contains(t, f.becomes(refused.ID, delivery.Failed).ProviderAnswer, "is unknown, see … or …")
 
 		dump := f.dump("deliveries", "recipients", "river_job") + f.log.String()
-		for _, generation := range append(generations, 99) {
-			require.NotContains(t, dump, token(generation))
-			require.NotContains(t, dump, code(generation))
+		for _, secret := range carried {
+			require.NotContains(t, dump, secret.Token)
+			require.NotRegexp(t, `\b`+secret.Code+`\b`, dump)
 		}
 		require.NotContains(t, dump, "@secret.example>")
 		require.NotContains(t, strings.ReplaceAll(dump, "•••@secret.example", ""), "secret.example")
@@ -266,8 +268,8 @@ func (f *fixture) dump(tables ...string) string {
 func TestInboxShowsTheNewestFirst(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
-	var inbox delivery.Inbox
-	s := f.started(func(o *delivery.Options) { o.Inbox = &inbox })
+	var inbox dispatch.Inbox
+	s := f.started(func(o *dispatch.Parts) { o.Inbox = &inbox })
 	require.False(t, s.Configured())
 	first, second := f.reset(f.person("first@example.com", "")), f.reset(f.person("second@example.com", ""))
 	f.send(s, first)
@@ -277,9 +279,9 @@ func TestInboxShowsTheNewestFirst(t *testing.T) {
 	got := inbox.Messages()
 	require.Len(t, got, 2)
 	require.Equal(t, "second@example.com", got[0].To)
-	require.Equal(t, token(second.Generation), got[0].Token)
-	require.Equal(t, code(second.Generation), got[0].Code)
-	require.Equal(t, "https://login.acme.example/reset#"+token(second.Generation), got[0].Link)
+	require.Equal(t, f.secret(second).Token, got[0].Token)
+	require.Equal(t, f.secret(second).Code, got[0].Code)
+	require.Equal(t, "https://login.acme.example/reset#"+f.secret(second).Token, got[0].Link)
 	require.Contains(t, f.log.String(), second.ID.String())
 	require.NotContains(t, f.log.String(), "second@example.com")
 }

@@ -1,4 +1,4 @@
-package delivery_test
+package dispatch_test
 
 import (
 	"context"
@@ -14,8 +14,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/delivery/smtptest"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 )
 
 func TestRefusedForNowIsDelayedThenSent(t *testing.T) {
@@ -30,7 +31,7 @@ func TestRefusedForNowIsDelayedThenSent(t *testing.T) {
 			}
 			return nil
 		})
-		s := f.started(func(o *delivery.Options) {
+		s := f.started(func(o *dispatch.Parts) {
 			f.over(relay)(o)
 			o.FirstRetry = 400 * time.Millisecond
 		})
@@ -52,7 +53,7 @@ func TestFirstRetryIsSoon(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.Judge(func(string) error { return smtptest.ForNow })
-	s := f.started(func(o *delivery.Options) {
+	s := f.started(func(o *dispatch.Parts) {
 		f.over(relay)(o)
 		o.FirstRetry, o.ProbeEvery = 0, 0 // as in production
 	})
@@ -94,15 +95,15 @@ func TestDeadSecretsAreNotSent(t *testing.T) {
 		s := f.service(f.over(relay))
 
 		dead := map[string]delivery.Message{}
-		for answer, why := range map[string]error{
-			"superseded before it was sent":               nil,
-			"used before it was sent":                     fault.New(fault.TokenUsed),
-			"expired before it was sent":                  fault.New(fault.TokenExpired),
-			"the account was disabled before it was sent": fault.New(fault.AccountDisabled),
+		for answer, kill := range map[string]func(delivery.Message){
+			"superseded before it was sent":               f.supersede,
+			"used before it was sent":                     f.redeem,
+			"expired before it was sent":                  f.expire,
+			"the account was disabled before it was sent": f.disable,
 		} {
 			m := f.reset(f.person(fmt.Sprintf("person%d@example.com", len(dead)), ""))
 			f.send(s, m)
-			f.secrets.kill(m.Generation, why)
+			kill(m)
 			dead[answer] = m
 		}
 		current := f.reset(f.person("bert@example.com", ""))
@@ -113,10 +114,7 @@ func TestDeadSecretsAreNotSent(t *testing.T) {
 		}
 		f.becomes(current.ID, delivery.Sent)
 
-		f.secrets.mu.Lock()
-		f.secrets.expires = time.Now()
-		f.secrets.mu.Unlock()
-		expired := f.reset(f.person("carl@example.com", ""))
+		expired := f.reset(f.person("carl@example.com", ""), 0)
 		f.send(s, expired)
 		require.Equal(t, "expired before it was sent", f.becomes(expired.ID, delivery.Failed).ProviderAnswer)
 		require.Len(t, relay.Messages(), 1)
@@ -126,6 +124,42 @@ func TestDeadSecretsAreNotSent(t *testing.T) {
 		f.send(s, changed)
 		f.becomes(changed.ID, delivery.Sent) // it carries no secret
 	})
+}
+
+// supersede issues a newer secret than a message's.
+func (f *fixture) supersede(m delivery.Message) {
+	f.t.Helper()
+	afterTheCoolDown := func() time.Time { return f.now().Add(time.Minute) }
+	f.issue(onetime.NewService(onetime.NewRepository(f.db), f.ring, afterTheCoolDown), m, time.Hour)
+}
+
+// redeem uses a message's secret.
+func (f *fixture) redeem(m delivery.Message) {
+	f.t.Helper()
+	ctx, purpose := context.Background(), onetime.Purpose(m.Purpose)
+	found, err := f.secrets.Check(ctx, f.portal.ID, purpose, onetime.Given{Token: f.secret(m).Token})
+	require.NoError(f.t, err)
+	require.NoError(f.t, f.secrets.Consume(ctx, f.portal.ID, purpose, found))
+}
+
+// expire ends the term of a message's secret.
+func (f *fixture) expire(m delivery.Message) {
+	f.t.Helper()
+	f.change(`UPDATE onetime_secrets SET expires_at = ? WHERE portal_id = ? AND subject = ?`, f.now().UnixMilli(), f.portal.ID, m.Subject)
+}
+
+// disable disables a message's account.
+func (f *fixture) disable(m delivery.Message) {
+	f.t.Helper()
+	f.change(`UPDATE accounts SET disabled_at = 1 WHERE portal_id = ? AND id = ?`, f.portal.ID, m.Account.ID)
+}
+
+// change changes one row behind the program's back.
+func (f *fixture) change(query string, args ...any) {
+	f.t.Helper()
+	changed := f.db.From(context.Background()).Exec(query, args...)
+	require.NoError(f.t, changed.Error)
+	require.EqualValues(f.t, 1, changed.RowsAffected, query)
 }
 
 func TestGivenUpAfterADay(t *testing.T) {
@@ -201,7 +235,7 @@ func TestOneThatHangsHoldsUpNobody(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.HangOn(func(recipient string) bool { return strings.HasPrefix(recipient, "slow") })
-	s := f.started(func(o *delivery.Options) {
+	s := f.started(func(o *dispatch.Parts) {
 		f.over(relay)(o)
 		o.SendTimeout = 6 * time.Second
 	})

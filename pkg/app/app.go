@@ -1,0 +1,162 @@
+// Package app puts the program together: it opens the database, makes the services of their parts, and runs the queue with
+// the periodic tasks. The HTTP server, the commands and the demo all start here.
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/erasure"
+	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/invitation"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/login"
+	"github.com/latchkey-auth/latchkey/pkg/mail"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/password"
+	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
+	"github.com/latchkey-auth/latchkey/pkg/registration"
+	"github.com/latchkey-auth/latchkey/pkg/secretmail"
+	"github.com/latchkey-auth/latchkey/pkg/session"
+)
+
+// Options are what an App is made of. All are required but Policy, Sender and Inbox.
+type Options struct {
+	DB        *database.DB // migrated
+	Ring      *keyring.Ring
+	Passwords *password.Pool
+	Policy    password.Policy
+	PublicURL string
+	Sender    *mail.SMTP      // nil notes in the log that a message was not sent
+	Inbox     *dispatch.Inbox // gets a copy of each message that is sent; nil in production
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// App is the program without its HTTP side.
+type App struct {
+	Directory
+
+	Log       *slog.Logger
+	Now       func() time.Time
+	PublicURL string // without a slash at its end
+	Digests   *installation.Digests
+	Hashing   *password.Pool
+
+	Accounts       *account.Service
+	Sessions       *session.Service
+	AccessTokens   *accesstoken.Tokens
+	SigningKeys    *accesstoken.Keys
+	Secrets        *onetime.Service
+	Messages       *delivery.Service
+	Dispatch       *dispatch.Service
+	Inbox          *dispatch.Inbox // nil in production
+	PasswordResets *passwordreset.Service
+	Invitations    *invitation.Service
+	Erasure        *erasure.Service
+	Registration   *registration.Service
+	Login          *login.Service
+
+	queue *queue.Queue
+	repos repositories
+}
+
+// repositories are shared by services, and swept.
+type repositories struct {
+	accounts    *account.Repository
+	sessions    *session.Repository
+	lockouts    *lockout.Repository
+	invitations *invitation.Repository
+}
+
+// New makes the services. Nothing runs in the background until Start.
+//
+// Errors: installation.ErrKeyDoesNotFit when the secret key is another than the database's.
+func New(ctx context.Context, o Options) (*App, error) {
+	digests, err := installation.Open(ctx, o.DB, o.Ring)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := queue.New(o.DB, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		Directory: NewDirectory(o.DB, o.Now),
+		Log:       o.Log, Now: o.Now, PublicURL: strings.TrimRight(o.PublicURL, "/"), Digests: digests,
+		Hashing: o.Passwords, Inbox: o.Inbox, queue: jobs,
+		repos: repositories{
+			accounts: account.NewRepository(o.DB), sessions: session.NewRepository(o.DB),
+			lockouts: lockout.NewRepository(o.DB), invitations: invitation.NewRepository(o.DB),
+		},
+	}
+	a.makeSessions(o)
+	if err := a.makePeople(o); err != nil {
+		return nil, err
+	}
+	a.queue.Periodically(a.Tasks()...)
+	return a, a.SigningKeys.Prepare(ctx)
+}
+
+// makeSessions makes the signing keys, access tokens and sessions.
+func (a *App) makeSessions(o Options) {
+	a.SigningKeys = accesstoken.NewKeys(o.DB, o.Ring, a.Audit, o.Now)
+	a.AccessTokens = accesstoken.NewTokens(a.SigningKeys, a.PublicURL, o.Now)
+	a.Sessions = session.NewService(a.repos.sessions, o.Ring, a.AccessTokens, a.Audit, o.Now)
+}
+
+// makePeople makes the services about people, and those of the messages to them.
+func (a *App) makePeople(o Options) (err error) {
+	accounts, passwords, outage := a.repos.accounts, account.NewPasswords(o.Passwords, o.Policy), mail.NewOutage()
+	a.Accounts = account.NewService(o.DB, accounts, passwords, a.Audit, a.Digests, o.Now)
+	a.Secrets = onetime.NewService(onetime.NewRepository(o.DB), o.Ring, o.Now)
+	if a.Messages, err = delivery.NewService(delivery.Parts{
+		DB: o.DB, Queue: a.queue, Outage: outage, Digests: a.Digests, PublicURL: a.PublicURL, Now: o.Now,
+	}); err != nil {
+		return err
+	}
+	mailed := secretmail.NewService(o.DB, accounts, a.Secrets, a.Messages, a.Audit, a.Digests)
+	a.PasswordResets = passwordreset.NewService(passwordreset.Parts{
+		Accounts: accounts, Lockouts: a.repos.lockouts, Passwords: passwords, Secrets: a.Secrets, Mail: mailed,
+		Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Now: o.Now,
+	})
+	a.Invitations = invitation.NewService(invitation.Parts{
+		DB: o.DB, Invitations: a.repos.invitations, Accounts: accounts, Passwords: passwords, Sessions: a.Sessions,
+		Mail: mailed, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Ring: o.Ring, Now: o.Now,
+	})
+	a.Erasure = erasure.NewService(erasure.Parts{
+		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, Invitations: a.Invitations, Messages: a.Messages,
+	})
+	a.Registration = registration.NewService(registration.Parts{
+		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Mail: mailed,
+		Audit: a.Audit, Now: o.Now,
+	})
+	a.Login = login.NewService(login.Parts{
+		DB: o.DB, Accounts: accounts, Invitations: a.Invitations, Lockouts: a.repos.lockouts, Sessions: a.Sessions,
+		Resets: a.PasswordResets, Messages: a.Messages, Pool: o.Passwords, Passwords: passwords, Audit: a.Audit,
+		Digests: a.Digests, Log: o.Log, Now: o.Now,
+	})
+	a.Dispatch = dispatch.NewService(dispatch.Parts{
+		Queue: a.queue, Messages: a.Messages, Portals: a.Portals, Accounts: accounts, Secrets: a.Secrets,
+		Invitations: a.Invitations, Outage: outage, Sender: o.Sender, Inbox: o.Inbox, Log: o.Log, Now: o.Now,
+	})
+	return nil
+}
+
+// Start begins to send queued messages and to run periodic tasks.
+func (a *App) Start(ctx context.Context) error { return a.queue.Start(ctx) }
+
+// Stop ends what Start began: it waits for running jobs until ctx ends, and then cancels them, to be run again.
+func (a *App) Stop(ctx context.Context) error {
+	return errors.Join(a.queue.Stop(ctx), a.Dispatch.Close())
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/portal"
+	"github.com/latchkey-auth/latchkey/pkg/queue"
+)
+
+// Sweeps delete small batches, so that the locks they hold keep nobody waiting.
+const (
+	sweepEvery = 10 * time.Minute
+	sweepBatch = 500
+	// keptAfter is how long rows are kept after they are of use, to explain what happened.
+	keptAfter = 30 * 24 * time.Hour
+)
+
+// Tasks are the periodic tasks. Each deletes the rows of one kind that are of no more use, on one instance at a time.
+func (a *App) Tasks() []queue.Task {
+	old := func(sweep func(context.Context, time.Time, int) (int, error)) func(context.Context) (int, error) {
+		return func(ctx context.Context) (int, error) { return sweep(ctx, a.Now().Add(-keptAfter), sweepBatch) }
+	}
+	task := func(name string, sweep func(context.Context) (int, error)) queue.Task {
+		return queue.Task{Name: "sweep " + name, Every: sweepEvery, Run: func(ctx context.Context) error {
+			return untilNone(ctx, sweep)
+		}}
+	}
+	return []queue.Task{
+		task("claims", old(a.repos.accounts.SweepClaims)),
+		task("sessions", old(a.repos.sessions.Sweep)),
+		task("lockouts", old(a.repos.lockouts.Sweep)),
+		task("invitations", old(a.repos.invitations.Sweep)),
+		task("deliveries", old(a.Messages.Sweep)),
+		task("secrets", func(ctx context.Context) (int, error) { return a.Secrets.Sweep(ctx, sweepBatch) }),
+		{Name: "sweep audit", Every: sweepEvery, Run: a.sweepAudit},
+	}
+}
+
+// sweepAudit deletes events that are older than their portal's setting allows.
+func (a *App) sweepAudit(ctx context.Context) error {
+	now, retention := a.Now(), portal.Defaults().AuditRetention.Duration()
+	if err := untilNone(ctx, func(ctx context.Context) (int, error) {
+		return a.Audit.Sweep(ctx, audit.Installation, now.Add(-retention), sweepBatch)
+	}); err != nil {
+		return err
+	}
+	return a.Portals.Each(ctx, func(p *portal.Portal) error {
+		return untilNone(ctx, func(ctx context.Context) (int, error) {
+			return a.Audit.Sweep(ctx, p.ID, now.Add(-p.AuditRetention.Duration()), sweepBatch)
+		})
+	})
+}
+
+// untilNone sweeps batch after batch until one is not full.
+func untilNone(ctx context.Context, sweep func(context.Context) (int, error)) error {
+	for {
+		if n, err := sweep(ctx); err != nil || n < sweepBatch {
+			return err
+		}
+	}
+}

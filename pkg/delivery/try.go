@@ -1,0 +1,43 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-auth/latchkey/pkg/email"
+)
+
+// Get reads a message. Errors: database.ErrNotFound.
+func (s *Service) Get(ctx context.Context, portalID, id uuid.UUID) (*Delivery, error) {
+	return s.repo.get(ctx, portalID, id)
+}
+
+// BeginTry counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
+// got DailyMessages in the last 24 hours.
+func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (admitted bool, err error) {
+	return s.repo.begin(ctx, d, s.digests.Subject(uuid.Nil, to.Canonical()), s.clock())
+}
+
+// End notes the final status of a message, with the provider's answer or the reason. A message that has a final status
+// keeps it.
+func (s *Service) End(ctx context.Context, d *Delivery, status Status, answer string) error {
+	var sent *time.Time
+	if status == Sent {
+		now := s.clock()
+		sent = &now
+	}
+	return s.repo.note(ctx, d, outcome{status: status, answer: answer, sent: sent})
+}
+
+// Delay notes that a message was refused for now, and when it is tried next.
+func (s *Service) Delay(ctx context.Context, d *Delivery, answer string, next time.Time) error {
+	return s.repo.note(ctx, d, outcome{status: Delayed, answer: answer, next: &next})
+}
+
+// FirstConfirmation tells when the first confirmation of an account was asked for, and from where. Errors:
+// database.ErrNotFound.
+func (s *Service) FirstConfirmation(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
+	return s.repo.firstConfirmation(ctx, portalID, accountID)
+}

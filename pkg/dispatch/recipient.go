@@ -1,0 +1,122 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
+)
+
+// Why a message was not sent, as provider_answer shows it.
+const (
+	supersededAnswer = "superseded before it was sent"
+	expiredAnswer    = "expired before it was sent"
+	usedAnswer       = "used before it was sent"
+	disabledAnswer   = "the account was disabled before it was sent"
+	noAccountAnswer  = "the account was deleted before it was sent"
+	noPortalAnswer   = "the portal was deleted before it was sent"
+	suppressedAnswer = "the recipient got too many messages within a day"
+	gaveUpAnswer     = "given up after 24 hours; the last answer: "
+
+	noInvitationAnswer = "the invitation was deleted before it was sent"
+	registeredAnswer   = "the recipient had an account before it was sent"
+)
+
+// deadAnswers say why a secret is not sent, by the fault that deriving it returned.
+var deadAnswers = map[fault.Code]string{
+	fault.TokenSuperseded: supersededAnswer, fault.TokenExpired: expiredAnswer, fault.TokenUsed: usedAnswer,
+	fault.AccountDisabled: disabledAnswer, fault.EmailAlreadyRegistered: registeredAnswer,
+}
+
+// secret is what a message carries: a token for a link and a code to type.
+type secret struct {
+	token     string
+	code      string
+	expiresAt time.Time
+}
+
+// String keeps a secret out of logs.
+func (secret) String() string { return "secret" }
+
+// GoString keeps a secret out of logs.
+func (secret) GoString() string { return "secret" }
+
+// recipient is whom a message goes to, and what the letter tells them.
+type recipient struct {
+	address   email.Address
+	givenName string // "" for none, and for one that a stranger chose
+	inviter   string
+	secret    secret // empty for kinds that carry none
+	// network and askedAt say where the request came from, and when; "" says nothing of it.
+	network string
+	askedAt time.Time
+}
+
+// recipient finds whom a message goes to and derives the secret that it carries, if it does. dead says why nothing is to
+// be sent any more.
+func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recipient, dead string, err error) {
+	if d.InvitationID.Valid {
+		return s.invitee(ctx, d)
+	}
+	a, err := s.accounts.ByID(ctx, d.PortalID, d.AccountID.UUID)
+	if errors.Is(err, database.ErrNotFound) {
+		return to, noAccountAnswer, nil
+	}
+	if err != nil {
+		return to, "", err
+	}
+	to.address = a.Email
+	if a.GivenName != nil && a.Claimed == nil { // a stranger may have chosen it until the mailbox is proved
+		to.givenName = *a.GivenName
+	}
+	to.network, to.askedAt, err = s.origin(ctx, d, a)
+	if err != nil || !d.Kind.CarriesSecret() {
+		return to, "", err
+	}
+	derived, err := s.secrets.Secret(ctx, d.PortalID, onetime.Purpose(d.Purpose), d.Subject, d.Generation)
+	to.secret = secret{derived.Token, derived.Code, derived.ExpiresAt}
+	dead, err = deadBecause(err, noAccountAnswer)
+	return to, dead, err
+}
+
+// invitee is the recipient of a message with the code of an invitation.
+func (s *Service) invitee(ctx context.Context, d *delivery.Delivery) (to recipient, dead string, err error) {
+	i, err := s.invitations.Invitee(ctx, d.PortalID, delivery.Invitation{ID: d.InvitationID.UUID, Counter: d.Generation})
+	dead, err = deadBecause(err, noInvitationAnswer)
+	return recipient{
+		address: i.Address, inviter: i.Inviter, secret: secret{i.Code, i.Code, i.ExpiresAt}, askedAt: d.CreatedAt,
+	}, dead, err
+}
+
+// origin is where a message was asked for, and when. The confirmation of an unverified registration shows the
+// registration instead, even if another caller asked for the message: the owner of the mailbox is to see whether it was
+// theirs.
+func (s *Service) origin(ctx context.Context, d *delivery.Delivery, a *account.Account) (network string, at time.Time, err error) {
+	if d.Kind != delivery.Confirm || a.Claimed == nil {
+		return d.Network, d.CreatedAt, nil
+	}
+	network, at, err = s.messages.FirstConfirmation(ctx, d.PortalID, a.ID)
+	if errors.Is(err, database.ErrNotFound) {
+		return "", *a.Claimed, nil
+	}
+	return network, at, err
+}
+
+// deadBecause says why a secret is not sent, by the error of deriving it; "" where it is. gone is the answer for a
+// secret whose owner is deleted. Other errors are returned.
+func deadBecause(derived error, gone string) (why string, err error) {
+	code := fault.CodeOf(derived)
+	if code == fault.NotFound {
+		return gone, nil
+	}
+	if answer, known := deadAnswers[code]; known {
+		return answer, nil
+	}
+	return "", derived
+}
