@@ -149,4 +149,3 @@ func TestDegradedWhenNothingIsTried(t *testing.T) {
 		require.True(t, s.Degraded(context.Background()))
 	})
 }
-

@@ -35,6 +35,8 @@ func (i *Inbox) add(m *outgoing) {
 		i.mails = slices.Delete(i.mails, 0, 1)
 	}
 	i.mails = append(i.mails, m)
+	// Mails that are sent at once may be added in another order than they were written.
+	slices.SortStableFunc(i.mails, func(a, b *outgoing) int { return a.Date.Compare(b.Date) })
 }
 
 // Messages lists the messages in the inbox, newest first.
