@@ -15,13 +15,14 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// accessTokenType is the header's typ (RFC 9068 §2.1): an ID token or another JWT of ours is no access token.
+// accessTokenType is the typ of the header (RFC 9068 §2.1). It keeps other JWTs of this server, such as ID tokens, from
+// passing as access tokens.
 const accessTokenType = "at+jwt"
 
 // clockSkew is how far the clock of the instance that signed may be ahead.
 const clockSkew = 10 * time.Second
 
-// claims are what an access token says (RFC 9068).
+// claims are the members of an access token (RFC 9068).
 type claims struct {
 	jwt.RegisteredClaims
 	Portal       string   `json:"aud"` // the slug: one string, not a list of one
@@ -30,7 +31,7 @@ type claims struct {
 	Entitlements []string `json:"entitlements"`
 }
 
-// GetAudience gives the parser what is in Portal.
+// GetAudience tells the parser that Portal is the audience.
 func (c claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrings{c.Portal}, nil }
 
 // Subject is the account and the session that a token is signed for.
@@ -86,11 +87,11 @@ func (t *Tokens) Sign(ctx context.Context, p *portal.Portal, of Subject) (string
 	return token.SignedString(key.private)
 }
 
-// Verify reads an access token of the portal. Whether its session still lives is for the caller to ask.
+// Verify checks an access token of the portal. The caller checks that its session has not ended.
 //
-// Errors: access_token_invalid; unavailable where the keys cannot be read.
+// Errors: access_token_invalid; unavailable when the keys cannot be read.
 func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Identity, error) {
-	if strings.ContainsAny(text, "\r\n") { // Go's base64 reads over them: a token would have a second spelling
+	if strings.ContainsAny(text, "\r\n") { // Go's base64 skips line breaks: a token would have a second spelling
 		return Identity{}, fault.New(fault.AccessTokenInvalid)
 	}
 	var said claims
@@ -104,7 +105,7 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 		jwt.WithTimeFunc(t.now))
 	var f *fault.Error
 	if errors.As(err, &f) {
-		return Identity{}, f // the keys could not be read: that says nothing about the token
+		return Identity{}, f // reading the keys failed, which says nothing about the token
 	}
 	if err != nil || token.Header["typ"] != accessTokenType || token.Header["crit"] != nil ||
 		(said.IssuedAt != nil && said.IssuedAt.After(t.now().Add(clockSkew))) {
@@ -118,7 +119,8 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 	return Identity{AccountID: account, SessionID: session}, nil
 }
 
-// ClaimedPortal is the slug of the portal that an access token says it is for, before anything of it is believed.
+// ClaimedPortal is the slug of the portal that an access token names. Nothing is verified yet: use it only to choose the
+// portal to verify the token with.
 //
 // Errors: access_token_invalid.
 func ClaimedPortal(text string) (string, error) {

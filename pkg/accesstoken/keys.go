@@ -18,16 +18,16 @@ import (
 
 const signingPurpose keyring.Purpose = "signing-key"
 
-// keysFresh is how long an instance works with the keys that it read; an unknown kid makes it read at once, though
-// not more often than every keysRetry, whatever kids a stranger invents.
+// keysFresh is how long an instance uses the keys that it read. An unknown kid makes it read at once, but at most once
+// every keysRetry, so that invented kids cost the database little.
 const (
 	keysFresh = 5 * time.Second
 	keysRetry = time.Second
 )
 
-// A key signs activation after it was made: by then every instance has read it, and verifiers that keep the published
-// keys for as long as they are told have too. It is published for publication after the next one took over: no access
-// token lives longer. It is replaced on its own at maxAge.
+// A key begins to sign activation after it was made: by then every instance has read it, and so have verifiers that cache
+// the published keys for as long as Cache-Control says. It stays published for publication after the next key took over,
+// which is longer than any access token lives. At maxAge it is replaced automatically.
 const (
 	activation  = 20 * time.Second
 	publication = 25 * time.Hour
@@ -47,7 +47,7 @@ type Key struct {
 	sealed  []byte
 }
 
-// Keys are the installation's signing keys, read again as other instances change them.
+// Keys are the signing keys that every portal shares. They are read again regularly, because other instances change them.
 type Keys struct {
 	db    *database.DB
 	ring  *keyring.Ring
@@ -59,10 +59,10 @@ type Keys struct {
 	reading    sync.Mutex
 }
 
-// keySet is what was read, in the order in which the keys become active.
+// keySet is the result of one read, in the order in which the keys become active.
 type keySet struct {
 	keys   []Key
-	readAt time.Time // by the real clock, whatever now says
+	readAt time.Time // by the real clock, not by the injected one
 }
 
 // NewKeys reads signing keys from db.
@@ -70,9 +70,9 @@ func NewKeys(db *database.DB, ring *keyring.Ring, recorder *audit.Recorder, now 
 	return &Keys{db: db, ring: ring, audit: recorder, now: now}
 }
 
-// Prepare makes the first key where there is none, and brings keys under the secret key that is now the first.
+// Prepare makes the first signing key if there is none, and seals every key under the primary secret key.
 func (k *Keys) Prepare(ctx context.Context) error {
-	if _, _, err := k.add(ctx, k.now(), func(there []Key) bool { return len(there) == 0 }); err != nil {
+	if _, _, err := k.add(ctx, k.now(), func(existing []Key) bool { return len(existing) == 0 }); err != nil {
 		return err
 	}
 	set, err := k.read(ctx, 0)
@@ -82,13 +82,13 @@ func (k *Keys) Prepare(ctx context.Context) error {
 	return k.reseal(ctx, set.keys)
 }
 
-// Public lists the keys that tokens in circulation, or soon, may be signed with.
+// Public lists the keys that sign valid tokens, now or soon.
 func (k *Keys) Public(ctx context.Context) ([]Key, error) {
 	set, err := k.set(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if time.Since(set.readAt) >= activation/2 { // an instance that slept: other instances may sign with a key it never read
+	if time.Since(set.readAt) >= activation/2 { // after a pause of this instance, others may sign with a key that it has not read
 		if fresh, err := k.read(ctx, keysFresh); err == nil {
 			set = fresh
 		}
@@ -96,20 +96,20 @@ func (k *Keys) Public(ctx context.Context) ([]Key, error) {
 	return set.published(k.now()), nil
 }
 
-// What a key does now: it waits for its time, signs, or is there for the tokens that it signed.
+// The states of a key: it waits for its time, it signs, or it only verifies the tokens that it signed.
 const (
 	KeyPending = "pending"
 	KeyActive  = "active"
 	KeyRetired = "retired"
 )
 
-// KeyState is a key and what it does now.
+// KeyState is a key with its state.
 type KeyState struct {
 	Key
 	State string
 }
 
-// States lists the keys of Public with what each does now.
+// States lists the keys of Public with their states.
 func (k *Keys) States(ctx context.Context) ([]KeyState, error) {
 	keys, err := k.Public(ctx)
 	if err != nil {
@@ -159,7 +159,7 @@ func (k *Keys) signing(ctx context.Context) (Key, error) {
 	return Key{}, errors.New("accesstoken: no active signing key")
 }
 
-// verifying finds a public key by its kid, reading again once for one that is new.
+// verifying finds a public key by its kid. For an unknown kid it reads the keys once more.
 func (k *Keys) verifying(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	set, err := k.set(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (k *Keys) verifying(ctx context.Context, kid string) (ed25519.PublicKey, er
 	return public, nil
 }
 
-// published leaves out the keys whose last tokens have expired: those before one that has been active for long.
+// published leaves out the keys whose last tokens have expired: those before a key that has been active for publication.
 func (s *keySet) published(now time.Time) []Key {
 	for i := len(s.keys) - 1; i > 0; i-- {
 		if s.keys[i].ActiveAt.Before(now.Add(-publication)) {
@@ -197,14 +197,14 @@ func (s *keySet) find(kid string, now time.Time) ed25519.PublicKey {
 	return nil
 }
 
-// set is what was read last; once that is no longer fresh it is read again in the background.
+// set is the last result. When it is no longer fresh, it is read again in the background.
 func (k *Keys) set(ctx context.Context) (*keySet, error) {
 	set := k.current.Load()
 	if set == nil {
 		return k.read(ctx, 0)
 	}
 	if time.Since(set.readAt) > keysFresh && k.refreshing.CompareAndSwap(false, true) {
-		go func() { //nolint:gosec // a context of its own: that of the caller may hold a transaction
+		go func() { //nolint:gosec // a context of its own: the caller's may carry a transaction
 			defer k.refreshing.Store(false)
 			ctx, cancel := context.WithTimeout(context.Background(), keysFresh)
 			defer cancel()
@@ -214,10 +214,10 @@ func (k *Keys) set(ctx context.Context) (*keySet, error) {
 	return set, nil
 }
 
-// renew reads the keys, and replaces the newest once it is old. The keys at hand stay good when either fails.
+// renew reads the keys, and replaces the newest one once it is old. If either fails, the keys in memory stay in use.
 func (k *Keys) renew(ctx context.Context) {
-	old := func(there []Key) bool {
-		return len(there) > 0 && there[len(there)-1].CreatedAt.Before(k.now().Add(-maxAge))
+	old := func(existing []Key) bool {
+		return len(existing) > 0 && existing[len(existing)-1].CreatedAt.Before(k.now().Add(-maxAge))
 	}
 	set, err := k.read(ctx, 0)
 	if err == nil && old(set.keys) {
@@ -225,7 +225,7 @@ func (k *Keys) renew(ctx context.Context) {
 	}
 }
 
-// read reads the keys unless somebody else did less than age ago.
+// read reads the keys unless another goroutine did so less than age ago.
 func (k *Keys) read(ctx context.Context, age time.Duration) (*keySet, error) {
 	k.reading.Lock()
 	defer k.reading.Unlock()

@@ -29,15 +29,15 @@ func (k *Keys) all(ctx context.Context) ([]Key, error) {
 	})
 }
 
-// add makes a signing key if wanted says so of those that are there. The installation's row is the lock, so that
-// instances that think of it together make one. It reports whether one was made.
+// add makes a signing key if wanted, which is given the existing keys, says so. It reports whether a key was made. The
+// row of installation is the lock, so that instances that do this at the same time make one key.
 func (k *Keys) add(ctx context.Context, activeAt time.Time, wanted func([]Key) bool) (made Key, added bool, err error) {
 	err = k.db.InTx(ctx, func(ctx context.Context) error {
 		if err := k.db.From(ctx).Exec("UPDATE installation SET id = 1 WHERE id = 1").Error; err != nil {
 			return database.Err(err)
 		}
-		there, err := k.all(ctx)
-		if err != nil || !wanted(there) {
+		existing, err := k.all(ctx)
+		if err != nil || !wanted(existing) {
 			return err
 		}
 		if made, err = k.generate(activeAt); err != nil {
@@ -51,8 +51,8 @@ func (k *Keys) add(ctx context.Context, activeAt time.Time, wanted func([]Key) b
 	return made, added && err == nil, err
 }
 
-// reseal seals every key anew that is sealed under an older secret key, so that the older one can be taken out of the
-// list once every instance has started with the new.
+// reseal seals the keys that are sealed under an older secret key under the primary one. The older secret key can leave
+// the list once every instance has started with the new one.
 func (k *Keys) reseal(ctx context.Context, keys []Key) error {
 	for _, key := range keys {
 		if keyring.SealedUnder(key.sealed) == k.ring.Primary() {

@@ -14,7 +14,7 @@ func (r *reader) namesTable(i int) bool {
 	return true
 }
 
-// portalID looks whether the portal_id at i is compared with a parameter, or with another table's portal_id.
+// portalID checks whether the portal_id at i is compared with a parameter, or with another table's portal_id.
 func (r *reader) portalID(i int) {
 	g := r.top()
 	qualifier, start := r.qualifier(i)
@@ -53,7 +53,7 @@ func (r *reader) operand(i, query int) (node, bool) {
 	return node{}, false
 }
 
-// qualifier gives the a of a.portal_id, and where it starts.
+// qualifier gives the a of a.portal_id, and its position.
 func (r *reader) qualifier(i int) (string, int) {
 	if r.at(i-1).is(".") && r.at(i-2).isName() {
 		return r.at(i - 2).text, i - 2
@@ -61,7 +61,7 @@ func (r *reader) qualifier(i int) (string, int) {
 	return "", i
 }
 
-// tuple looks whether the group that ended at i is (…, portal_id, …) and is compared with another: IN (…) or = (…).
+// tuple checks whether the group that ended at i is (…, portal_id, …) and is compared with another: IN (…) or = (…).
 func (r *reader) tuple(g *group, end int) {
 	outer := r.top()
 	if g.isCase || g.isFilter || outer.clause != condition {
@@ -103,7 +103,7 @@ func (r *reader) insert(i int) {
 	}
 }
 
-// fresh is a node like no other.
+// fresh is a node that equals no other.
 func (r *reader) fresh() node {
 	r.queries++
 	return node{query: r.queries}
@@ -157,7 +157,7 @@ func (r *reader) elements(start, end int) []span {
 	return append(all, span{from, end})
 }
 
-// at gives the token at i, and one that is nothing outside the statement.
+// at gives the token at i. Outside the statement it gives an empty symbol.
 func (r *reader) at(i int) token {
 	if i < 0 || i >= len(r.tokens) {
 		return token{kind: symbol}

@@ -2,9 +2,9 @@ package tenantguard
 
 import "slices"
 
-// statement is one SQL statement as the guard understands it. That is no full parser: it knows clauses, parentheses and
-// CASE, counts the portal tables that are named, and the ways in which portal_id is bound. Where it cannot tell, it
-// counts a table or leaves out a binding, so that a mistake here refuses too much and never too little.
+// statement is one SQL statement as the guard understands it. The guard is not a full parser: it knows clauses,
+// parentheses and CASE, counts the portal tables that are named, and knows the ways in which portal_id is bound. In doubt
+// it counts a table more or a binding less, so that it refuses too much and not too little.
 type statement struct {
 	// tables are the portal tables named, once for each time.
 	tables []string
@@ -12,7 +12,7 @@ type statement struct {
 	bound int
 }
 
-// clause is the part of a statement that a token stands in.
+// clause is the part of a statement that a token belongs to.
 type clause uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	locking           // FOR UPDATE OF: names tables again
 )
 
-// clauses are the keywords that begin one.
+// clauses are the keywords that begin a clause.
 var clauses = map[string]clause{
 	"select": columns, "returning": columns,
 	"from": sources, "join": sources, "using": sources,
@@ -44,14 +44,14 @@ type node struct {
 
 type equality struct{ a, b node }
 
-// group is what stands between parentheses, or between CASE and END.
+// group is the part of a statement between parentheses, or between CASE and END.
 type group struct {
 	clause clause
 	query  int
 	open   int // the index of its first token
 	// isQuery is set where the group holds a whole query; else it is part of its parent's clause.
 	isQuery, isCase, isFilter bool
-	// found are the equalities of the clause that is being read. An OR at their side undoes them: "portal_id = ? AND x
+	// found are the equalities of the clause that is being read. An OR beside them undoes them: "portal_id = ? AND x
 	// OR y" binds nothing.
 	found []equality
 	hasOr bool
@@ -74,7 +74,7 @@ type reader struct {
 	ties    ties
 }
 
-// read understands the statements of a text, which a semicolon parts.
+// read understands the statements of a text, which semicolons separate.
 func read(tokens []token, portalTables map[string]bool) []statement {
 	var all []statement
 	for len(tokens) > 0 {
@@ -145,7 +145,7 @@ func (r *reader) pop(i int) {
 }
 
 // connects reports whether a group after the token at i is a condition or a join of its own, and not the arguments of a
-// function or what NOT turns round.
+// function or the operand of NOT.
 func (r *reader) connects(i int) bool {
 	return slices.ContainsFunc([]string{"(", ",", "and", "or", "where", "on", "having", "from", "join", "row"}, r.at(i).is)
 }
