@@ -4,16 +4,15 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Statuses, RemediesOf and what stands for another secret in them are what the tests of the contract hold against
-// openapi.yaml.
+// Statuses, RemediesOf and AnotherOf are compared with openapi.yaml.
 var (
 	Statuses   = statuses
 	RemediesOf = remediesOf
 	AnotherOf  = anotherOf
 )
 
-// ActionAnother is none of the contract's: an operation's entry in AnotherOf takes its place.
+// ActionAnother is replaced by the operation's entry in AnotherOf, so openapi.yaml does not list it.
 const ActionAnother = actionAnother
 
-// HandleGet adds a route that no contract has, for a test to break.
+// HandleGet adds a route, for a test whose handler fails.
 func (s *Server) HandleGet(path string, handler echo.HandlerFunc) { s.echo.GET(path, handler) }

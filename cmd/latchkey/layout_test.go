@@ -104,7 +104,7 @@ func refused(name, from, imported string) string {
 	if dir, ours := strings.CutPrefix(imported, ownModule); ours {
 		to := placeOf(dir)
 		switch {
-		case strings.HasSuffix(dir, "test"):
+		case forTests(dir) && !forTests(path.Dir(name)):
 			return "that is for tests"
 		case to != from && tiers[to] >= tiers[from] && !slices.Contains(withinTier, [2]string{from, to}):
 			return "an import only ever points down the tiers"
@@ -118,6 +118,9 @@ func refused(name, from, imported string) string {
 	}
 	return ""
 }
+
+// forTests reports whether the package of a directory is for tests alone.
+func forTests(dir string) bool { return strings.HasSuffix(dir, "test") }
 
 // requireTopLevel allows what git ignores, and dot-files, beside what belongs there.
 func requireTopLevel(t *testing.T, root fs.FS) {

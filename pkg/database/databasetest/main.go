@@ -34,20 +34,23 @@ func leaveOut(name string) {
 }
 
 // Main runs a package's tests, stops the Postgres that they started, and exits the process.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main without the exit: it gives the status to exit with.
+func Run(m *testing.M) (code int) {
 	if os.Getenv(wantVariable) == "required" && !postgresFound() {
 		fmt.Fprintf(os.Stderr, "%s=required, but %s\n", wantVariable, whyNoPostgres)
-		os.Exit(1)
+		return 1
 	}
 	inMain.Store(true)
-	code := m.Run()
+	code = m.Run()
 	inMain.Store(false)
 	if err := stopShared(); err != nil {
 		fmt.Fprintf(os.Stderr, "stop the tests' Postgres: %v\n", err)
 		code = max(code, 1)
 	}
 	sayLeftOut()
-	os.Exit(code)
+	return code
 }
 
 const whyNoPostgres = "there is no Postgres: " + urlVariable + " is not set, and initdb is neither in PATH nor in " +

@@ -1,6 +1,0 @@
-//go:build race
-
-package api_test
-
-// rounds is how often what races is repeated: less often where the race detector makes each round many times slower.
-const rounds = 10

@@ -1,0 +1,9 @@
+package races_test
+
+import (
+	"testing"
+
+	"github.com/latchkey-auth/latchkey/api/apitest"
+)
+
+func TestMain(m *testing.M) { apitest.Main(m) }

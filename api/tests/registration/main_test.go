@@ -1,0 +1,11 @@
+package registration_test
+
+import (
+	"testing"
+
+	"github.com/latchkey-auth/latchkey/api/apitest"
+)
+
+func TestMain(m *testing.M) { apitest.Main(m) }
+
+func TestCommonRefusals(t *testing.T) { apitest.CommonRefusals(t) }

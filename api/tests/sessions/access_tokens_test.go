@@ -1,0 +1,93 @@
+package sessions_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/stretchr/testify/require"
+
+	"github.com/latchkey-auth/latchkey/api/apitest"
+	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+)
+
+func TestForgedAccessTokens(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		p := h.Portal(t)
+		h.Portal(t, apitest.Object{"slug": "other"})
+		f := apitest.NewForge(t, h, h.LogIn(t, h.Account(t, p)))
+		me := func(token string) *apitest.Answer { t.Helper(); return h.Get(t, p.Front+"/me", apitest.Bearer(token)) }
+		me(f.Real).Status(http.StatusOK)
+		me(f.Signed(nil, nil, f.SignAsServer)).Status(http.StatusOK) // the workshop works
+		for name, token := range f.Forged(h.Clock.Now()) {
+			require.NotEqual(t, f.Real, token, name)
+			a := me(token)
+			require.Equal(t, http.StatusUnauthorized, a.HTTPStatus, name)
+			a.Is("code", "access_token_invalid").Remedies("log_in").
+				HasHeader("WWW-Authenticate", `Bearer realm="latchkey", error="invalid_token"`)
+		}
+		me(f.Real).Status(http.StatusOK)
+		h.Get(t, "/v1/portals/other/me", apitest.Bearer(f.Real)).Problem(http.StatusUnauthorized, "access_token_invalid")
+		h.Clock.Advance(601 * time.Second)
+		me(f.Real).Problem(http.StatusUnauthorized, "access_token_invalid")
+	})
+}
+
+// Any library verifies an access token with nothing but its issuer.
+func TestAccessTokenVerifiesWithLibrary(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.NewListening(t, db)
+		ada := h.Account(t, h.Portal(t), apitest.Object{"roles": []string{"editor"}, "entitlements": []string{"reports"}})
+		in := h.LogIn(t, ada)
+
+		token, err := jwt.ParseSigned(in.Access, []jose.SignatureAlgorithm{jose.EdDSA})
+		require.NoError(t, err)
+		var unverified jwt.Claims
+		require.NoError(t, token.UnsafeClaimsWithoutVerification(&unverified))
+		var discovered struct {
+			Issuer  string `json:"issuer"`
+			JWKSURI string `json:"jwks_uri"`
+		}
+		fetch(t, unverified.Issuer+"/.well-known/openid-configuration", &discovered)
+		require.Equal(t, unverified.Issuer, discovered.Issuer)
+		var keys jose.JSONWebKeySet
+		fetch(t, discovered.JWKSURI, &keys)
+
+		var claims jwt.Claims
+		var more struct {
+			SessionID    string   `json:"sid"`
+			Roles        []string `json:"roles"`
+			Entitlements []string `json:"entitlements"`
+		}
+		require.NoError(t, token.Claims(keys, &claims, &more))
+		require.NoError(t, claims.ValidateWithLeeway(jwt.Expected{
+			Issuer: h.BaseURL + "/v1/portals/acme", AnyAudience: jwt.Audience{"acme"}, Subject: ada.ID, Time: h.Clock.Now(),
+		}, 0))
+		require.Equal(t, 600*time.Second, claims.Expiry.Time().Sub(claims.IssuedAt.Time()))
+		require.NotEmpty(t, claims.ID)
+		require.Equal(t, "at+jwt", token.Headers[0].ExtraHeaders[jose.HeaderType])
+		require.Equal(t, []string{"editor"}, more.Roles)
+		require.Equal(t, []string{"reports"}, more.Entitlements)
+		require.Equal(t, h.QueryValue(t, "SELECT id FROM sessions"), more.SessionID)
+	})
+}
+
+// fetch is what a verifier does, which knows nothing of Latchkey.
+func fetch(t *testing.T, url string, into any) {
+	t.Helper()
+	response, err := apitest.Impatient.Get(url)
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode, "%s", body)
+	require.NoError(t, json.Unmarshal(body, into))
+}
