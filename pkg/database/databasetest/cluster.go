@@ -70,19 +70,8 @@ const (
 
 // newCluster makes a cluster in a new temporary directory and starts it.
 func newCluster(via transport) (c *Cluster, err error) {
-	if findPrograms() == "" {
-		return nil, errors.New(whyNoPostgres)
-	}
-	sweepOrphans()
-	c = &Cluster{}
-	if c.as, err = serverAccount(); err != nil {
-		return nil, err
-	}
-	if c.dir, err = os.MkdirTemp("", dirPrefix+strconv.Itoa(os.Getpid())+"-"); err != nil {
-		return nil, err
-	}
-	if err = c.as.own(c.dir); err == nil {
-		err = initialize(c.data(), c.as)
+	if c, err = newDir(); err == nil {
+		err = c.prepareData()
 	}
 	if err == nil {
 		err = c.chooseAddress(via)
@@ -94,6 +83,22 @@ func newCluster(via transport) (c *Cluster, err error) {
 		return nil, errors.Join(err, c.remove())
 	}
 	return c, nil
+}
+
+// newDir is a cluster that has a new temporary directory, and nothing in it.
+func newDir() (c *Cluster, err error) {
+	c = &Cluster{}
+	if findPrograms() == "" {
+		return c, errors.New(whyNoPostgres)
+	}
+	sweepOrphans()
+	if c.as, err = serverAccount(); err != nil {
+		return c, err
+	}
+	if c.dir, err = os.MkdirTemp("", dirPrefix+strconv.Itoa(os.Getpid())+"-"); err != nil {
+		return c, err
+	}
+	return c, c.as.own(c.dir)
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
