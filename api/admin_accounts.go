@@ -9,11 +9,12 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // accountBody is an account as its owner sees it.
 type accountBody struct {
-	ID           uuid.UUID      `json:"id"`
+	ID           ids.Account    `json:"id"`
 	Email        string         `json:"email"`
 	Phone        *string        `json:"phone"`
 	GivenName    *string        `json:"given_name"`
@@ -69,7 +70,7 @@ func (s *Server) adminAccounts(c echo.Context, accounts ...*account.Account) (fu
 	}, nil
 }
 
-func accountID(a *account.Account) uuid.UUID { return a.ID }
+func accountID(a *account.Account) uuid.UUID { return a.ID.UUID }
 
 // accountRequest is what an administrator says of an account, new or not.
 type accountRequest struct {
@@ -157,7 +158,7 @@ func (s *Server) listAccounts(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := s.accounts.Search(c.Request().Context(), portalOf(c), q, page.before, page.limit+1)
+	accounts, err := s.accounts.Search(c.Request().Context(), portalOf(c), q, ids.Account{UUID: page.before}, page.limit+1)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (s *Server) listAccounts(c echo.Context) error {
 
 // getAccount answers GET /v1/admin/portals/{portal}/accounts/{id}.
 func (s *Server) getAccount(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Account](c)
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (s *Server) getAccount(c echo.Context) error {
 
 // patchAccount answers PATCH /v1/admin/portals/{portal}/accounts/{id}.
 func (s *Server) patchAccount(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Account](c)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (s *Server) patchAccount(c echo.Context) error {
 
 // deleteAccount answers DELETE /v1/admin/portals/{portal}/accounts/{id}.
 func (s *Server) deleteAccount(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Account](c)
 	if err != nil {
 		return err
 	}
@@ -217,12 +218,12 @@ func (s *Server) deleteAccount(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// idOf is the id in the path. Errors: not_found, for one in any other form names nothing.
-func idOf(c echo.Context) (uuid.UUID, error) {
+// idOf is the id in the path. Errors: not_found, because an id in any other form names nothing.
+func idOf[ID ~struct{ uuid.UUID }](c echo.Context) (ID, error) {
 	text := c.Param("id")
 	id, err := uuid.Parse(text)
 	if err != nil || id.String() != text {
-		return uuid.Nil, fault.New(fault.NotFound)
+		return ID{}, fault.New(fault.NotFound)
 	}
-	return id, nil
+	return ID{id}, nil
 }

@@ -10,13 +10,14 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 // invitationBody is an invitation as administrators see it. Its code is not in it: exports alone tell codes.
 type invitationBody struct {
-	ID           uuid.UUID         `json:"id"`
+	ID           ids.Invitation    `json:"id"`
 	Email        string            `json:"email"`
 	Roles        []string          `json:"roles"`
 	Entitlements []string          `json:"entitlements"`
@@ -33,10 +34,10 @@ type invitationBody struct {
 
 // invitationsOut reads how the mails of invitations went, and gives what puts them into their wire form.
 func (s *Server) invitationsOut(c echo.Context, invitations ...*invitation.Invitation) (func(*invitation.Invitation) invitationBody, error) {
-	var sent []uuid.UUID
+	var sent []ids.Delivery
 	for _, i := range invitations {
-		if i.DeliveryID.Valid {
-			sent = append(sent, i.DeliveryID.UUID)
+		if !i.DeliveryID.IsZero() {
+			sent = append(sent, i.DeliveryID)
 		}
 	}
 	reports, err := s.messages.Reports(c.Request().Context(), portalOf(c), sent)
@@ -51,7 +52,7 @@ func (s *Server) invitationsOut(c echo.Context, invitations ...*invitation.Invit
 			CreatedAt: timestamp(i.CreatedAt), SentAt: (*timestamp)(i.SentAt), ExpiresAt: timestamp(i.ExpiresAt),
 			AcceptedAt: (*timestamp)(i.AcceptedAt),
 		}
-		if report, ok := reports[i.DeliveryID.UUID]; ok {
+		if report, ok := reports[i.DeliveryID]; ok {
 			receipt := receiptOut(report)
 			body.Delivery = &receipt
 		}
@@ -158,7 +159,7 @@ func (s *Server) listInvitations(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f.Before, f.Limit = page.before, page.limit+1
+	f.Before, f.Limit = ids.Invitation{UUID: page.before}, page.limit+1
 	list, err := s.invitations.List(c.Request().Context(), portalOf(c), f)
 	if err != nil {
 		return err
@@ -167,12 +168,12 @@ func (s *Server) listInvitations(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respondPage(c, page, list, out, func(i *invitation.Invitation) uuid.UUID { return i.ID })
+	return respondPage(c, page, list, out, func(i *invitation.Invitation) uuid.UUID { return i.ID.UUID })
 }
 
 // getInvitation answers GET /v1/admin/portals/{portal}/invitations/{id}.
 func (s *Server) getInvitation(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Invitation](c)
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (s *Server) getInvitation(c echo.Context) error {
 
 // deleteInvitation answers DELETE /v1/admin/portals/{portal}/invitations/{id}.
 func (s *Server) deleteInvitation(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Invitation](c)
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ type renewedBody struct {
 
 // renewInvitation answers POST /v1/admin/portals/{portal}/invitations/{id}/resend.
 func (s *Server) renewInvitation(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Invitation](c)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 type createKeyRequest struct {
@@ -22,7 +23,7 @@ type createKeyRequest struct {
 
 // keyBody is an API key; its text stands in the answer that made it alone.
 type keyBody struct {
-	ID         uuid.UUID      `json:"id"`
+	ID         ids.APIKey     `json:"id"`
 	Name       string         `json:"name"`
 	Scopes     []apikey.Scope `json:"scopes"`
 	Portal     *string        `json:"portal"`
@@ -94,18 +95,18 @@ func (s *Server) listAPIKeys(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := s.apiKeys.List(c.Request().Context(), principalOf(c).reach(), page.before, page.limit+1)
+	keys, err := s.apiKeys.List(c.Request().Context(), principalOf(c).reach(), ids.APIKey{UUID: page.before}, page.limit+1)
 	if err != nil {
 		return err
 	}
-	bodies := make(map[uuid.UUID]keyBody, len(keys))
+	bodies := make(map[ids.APIKey]keyBody, len(keys))
 	for _, key := range keys {
 		if bodies[key.ID], err = s.keyOut(c, key); err != nil {
 			return err
 		}
 	}
 	return respondPage(c, page, keys, func(key *apikey.Key) keyBody { return bodies[key.ID] },
-		func(key *apikey.Key) uuid.UUID { return key.ID })
+		func(key *apikey.Key) uuid.UUID { return key.ID.UUID })
 }
 
 // keyOut is a key without its text.
@@ -114,7 +115,7 @@ func (s *Server) keyOut(c echo.Context, key *apikey.Key) (keyBody, error) {
 		ID: key.ID, Name: key.Name, Scopes: key.Scopes, CreatedAt: timestamp(key.CreatedAt),
 		ExpiresAt: (*timestamp)(key.ExpiresAt), LastUsedAt: (*timestamp)(key.LastUsedAt),
 	}
-	if key.PortalID == uuid.Nil {
+	if key.PortalID.IsZero() {
 		return body, nil
 	}
 	p, err := s.portals.ByID(c.Request().Context(), key.PortalID)
@@ -130,7 +131,7 @@ func (s *Server) keyOut(c echo.Context, key *apikey.Key) (keyBody, error) {
 
 // revokeAPIKey answers DELETE /v1/admin/api-keys/{id}.
 func (s *Server) revokeAPIKey(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.APIKey](c)
 	if err != nil {
 		return err
 	}

@@ -6,15 +6,16 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 // portalBody is a portal as administrators see it.
 type portalBody struct {
-	ID        uuid.UUID `json:"id"`
-	Slug      string    `json:"slug"`
-	CreatedAt timestamp `json:"created_at"`
-	UpdatedAt timestamp `json:"updated_at"`
+	ID        ids.Portal `json:"id"`
+	Slug      string     `json:"slug"`
+	CreatedAt timestamp  `json:"created_at"`
+	UpdatedAt timestamp  `json:"updated_at"`
 	portal.Settings
 }
 
@@ -50,11 +51,11 @@ func (s *Server) listPortals(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	portals, err := s.portals.List(c.Request().Context(), page.before, page.limit+1)
+	portals, err := s.portals.List(c.Request().Context(), ids.Portal{UUID: page.before}, page.limit+1)
 	if err != nil {
 		return err
 	}
-	return respondPage(c, page, portals, portalOut, func(p *portal.Portal) uuid.UUID { return p.ID })
+	return respondPage(c, page, portals, portalOut, func(p *portal.Portal) uuid.UUID { return p.ID.UUID })
 }
 
 // getPortal answers GET /v1/admin/portals/{portal}.

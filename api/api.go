@@ -18,7 +18,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/erasure"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
@@ -55,7 +54,6 @@ type Server struct {
 	messages     *delivery.Service
 	dispatch     *dispatch.Service
 	inbox        *dispatch.Inbox // nil in production
-	digests      *installation.Digests
 	resets       *passwordreset.Service
 	registration *registration.Service
 	invitations  *invitation.Service
@@ -72,7 +70,7 @@ func New(a *app.App, o Options) *Server {
 		db: a.DB, log: a.Log, now: a.Now, publicURL: a.PublicURL, operatorKey: o.OperatorKey, proxies: o.TrustedProxies,
 		portals: a.Portals, accounts: a.Accounts, login: a.Login, sessions: a.Sessions, tokens: a.AccessTokens,
 		keys: a.SigningKeys, apiKeys: a.APIKeys, messages: a.Messages, dispatch: a.Dispatch, inbox: a.Inbox,
-		digests: a.Digests, resets: a.PasswordResets, registration: a.Registration, invitations: a.Invitations,
+		resets: a.PasswordResets, registration: a.Registration, invitations: a.Invitations,
 		erasure: a.Erasure,
 		audit:   a.Audit, importing: make(chan struct{}, maxImports), metrics: newMetrics(a.DB, a.Hashing),
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
@@ -14,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -66,10 +66,10 @@ func identityOf(c echo.Context) accesstoken.Identity {
 // principal is who administers: an operator at every portal, anybody else at one.
 type principal struct {
 	scopes    []apikey.Scope
-	portalID  uuid.UUID
+	portalID  ids.Portal
 	actor     audit.Actor
-	accountID uuid.NullUUID // of a person
-	name      string        // of a key
+	accountID ids.Account // of a person
+	name      string      // of a key
 }
 
 func (p principal) has(scope apikey.Scope) bool { return slices.Contains(p.scopes, scope) }
@@ -88,9 +88,12 @@ func (p principal) inviter() invitation.Inviter {
 	return invitation.Inviter{AccountID: p.accountID, Name: p.name}
 }
 
-// reach is the portal that the principal is bound to; an operator is bound to none.
-func (p principal) reach() uuid.NullUUID {
-	return uuid.NullUUID{UUID: p.portalID, Valid: !p.operates()}
+// reach is the portal that the principal is bound to; nil for an operator, who is bound to none.
+func (p principal) reach() *ids.Portal {
+	if p.operates() {
+		return nil
+	}
+	return &p.portalID
 }
 
 func principalOf(c echo.Context) principal { return c.Get(principalKey).(principal) }
@@ -168,7 +171,7 @@ func (s *Server) administratorBehind(c echo.Context, token string) (principal, e
 		return principal{}, err
 	}
 	who := principal{
-		portalID: p.ID, actor: audit.Person(a.ID), accountID: uuid.NullUUID{UUID: a.ID, Valid: true},
+		portalID: p.ID, actor: audit.Person(a.ID), accountID: a.ID,
 	}
 	if slices.Contains(a.Roles, account.AdminRole) {
 		who.scopes = []apikey.Scope{apikey.Admin, apikey.InvitationsExport}

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // lockStatusBody is where the count of an address stands. At a private portal the counts are null.
@@ -66,7 +67,7 @@ func (s *Server) endAccountSessions(c echo.Context) error {
 
 // accountInPath finds the account of a call that takes no body. Errors: not_found.
 func (s *Server) accountInPath(c echo.Context) (*account.Account, error) {
-	id, err := idOf(c)
+	id, err := idOf[ids.Account](c)
 	if err != nil {
 		return nil, err
 	}

@@ -22,11 +22,11 @@ type verifiedResetBody struct {
 
 // verifyReset answers POST /v1/portals/{portal}/password-resets/verify.
 func (s *Server) verifyReset(c echo.Context) error {
-	given, err := s.decodeSecret(c)
+	credential, err := decodeSecret(c)
 	if err != nil {
 		return err
 	}
-	verified, err := s.resets.Verify(c.Request().Context(), portalOf(c), given)
+	verified, err := s.resets.Verify(c.Request().Context(), portalOf(c), credential)
 	if err != nil {
 		return err
 	}
@@ -47,12 +47,12 @@ func (s *Server) redeemReset(c echo.Context) error {
 		return err
 	}
 	var k check
-	given := req.given(c, s, &k)
+	credential := req.credential(c, &k)
 	k.password("/password", req.Password)
 	if err := k.err(); err != nil {
 		return err
 	}
-	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), given, req.Password); err != nil {
+	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), credential, req.Password); err != nil {
 		return err
 	}
 	return respond(c, http.StatusOK, nextBody{admission.NextPassword})

@@ -69,11 +69,11 @@ type verifiedBody struct {
 
 // verifyConfirmation answers POST /v1/portals/{portal}/confirmations/verify.
 func (s *Server) verifyConfirmation(c echo.Context) error {
-	given, err := s.decodeSecret(c)
+	credential, err := decodeSecret(c)
 	if err != nil {
 		return err
 	}
-	verified, err := s.registration.Verify(c.Request().Context(), portalOf(c), given)
+	verified, err := s.registration.Verify(c.Request().Context(), portalOf(c), credential)
 	if err != nil {
 		return err
 	}
@@ -86,11 +86,11 @@ type nextBody struct {
 
 // redeemConfirmation answers POST /v1/portals/{portal}/confirmations/redeem.
 func (s *Server) redeemConfirmation(c echo.Context) error {
-	given, err := s.decodeSecret(c)
+	credential, err := decodeSecret(c)
 	if err != nil {
 		return err
 	}
-	next, err := s.registration.Confirm(c.Request().Context(), portalOf(c), given)
+	next, err := s.registration.Confirm(c.Request().Context(), portalOf(c), credential)
 	if err != nil {
 		return err
 	}

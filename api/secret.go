@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
@@ -73,8 +73,8 @@ type secretRequest struct {
 	Code  optional[string] `json:"code"`
 }
 
-// given checks the request. Errors: validation_failed.
-func (r *secretRequest) given(c echo.Context, s *Server, k *check) onetime.Given {
+// credential checks the request. Errors: validation_failed.
+func (r *secretRequest) credential(c echo.Context, k *check) secretmail.Credential {
 	noteEmail(c, r.Email.Value)
 	noteToken(c, r.Token.Value)
 	if r.Token.Set {
@@ -82,29 +82,29 @@ func (r *secretRequest) given(c echo.Context, s *Server, k *check) onetime.Given
 			k.wrong("/token", fault.FieldConflict)
 		}
 		k.token("/token", r.Token.Value)
-		return onetime.Given{Token: r.Token.Value}
+		return secretmail.Credential{Token: r.Token.Value}
 	}
 	if !r.Email.Set && !r.Code.Set {
 		k.wrong("/token", fault.FieldRequired)
-		return onetime.Given{}
+		return secretmail.Credential{}
 	}
 	address := k.email(r.Email.Value)
 	if strings.TrimSpace(r.Code.Value) == "" {
 		k.wrong("/code", fault.FieldRequired)
 	}
 	k.longest("/code", r.Code.Value, maxCode)
-	return onetime.Given{Subject: s.digests.Subject(portalOf(c).ID, address.Canonical()), Code: r.Code.Value}
+	return secretmail.Credential{Email: address, Code: r.Code.Value}
 }
 
 // decodeSecret reads a body that holds a secret and nothing else. Errors: decode's.
-func (s *Server) decodeSecret(c echo.Context) (onetime.Given, error) {
+func decodeSecret(c echo.Context) (secretmail.Credential, error) {
 	var req secretRequest
 	if err := decode(c, &req); err != nil {
-		return onetime.Given{}, err
+		return secretmail.Credential{}, err
 	}
 	var k check
-	given := req.given(c, s, &k)
-	return given, k.err()
+	credential := req.credential(c, &k)
+	return credential, k.err()
 }
 
 func (k *check) token(pointer, text string) {
@@ -143,7 +143,7 @@ func respondIssued(c echo.Context, issued secretmail.Issued) error {
 
 // showDelivery answers GET /v1/portals/{portal}/deliveries/{id}.
 func (s *Server) showDelivery(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Delivery](c)
 	if err != nil {
 		return err
 	}

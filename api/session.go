@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -83,14 +84,14 @@ func (s *Server) logOut(c echo.Context) error {
 
 // sessionBody is a session as its owner sees it.
 type sessionBody struct {
-	ID         uuid.UUID `json:"id"`
-	Current    bool      `json:"current"`
-	DeviceName *string   `json:"device_name"`
-	Network    string    `json:"network"`
-	UserAgent  string    `json:"user_agent"`
-	CreatedAt  timestamp `json:"created_at"`
-	LastUsedAt timestamp `json:"last_used_at"`
-	ExpiresAt  timestamp `json:"expires_at"`
+	ID         ids.Session `json:"id"`
+	Current    bool        `json:"current"`
+	DeviceName *string     `json:"device_name"`
+	Network    string      `json:"network"`
+	UserAgent  string      `json:"user_agent"`
+	CreatedAt  timestamp   `json:"created_at"`
+	LastUsedAt timestamp   `json:"last_used_at"`
+	ExpiresAt  timestamp   `json:"expires_at"`
 }
 
 // listSessions answers GET /v1/portals/{portal}/me/sessions.
@@ -99,7 +100,7 @@ func (s *Server) listSessions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sessions, err := s.sessions.List(c.Request().Context(), portalOf(c), accountOf(c), page.before, page.limit+1)
+	sessions, err := s.sessions.List(c.Request().Context(), portalOf(c), accountOf(c), ids.Session{UUID: page.before}, page.limit+1)
 	if err != nil {
 		return err
 	}
@@ -109,12 +110,12 @@ func (s *Server) listSessions(c echo.Context) error {
 			ID: of.ID, Current: of.ID == current, DeviceName: of.DeviceName, Network: of.Network, UserAgent: of.UserAgent,
 			CreatedAt: timestamp(of.CreatedAt), LastUsedAt: timestamp(of.LastUsedAt()), ExpiresAt: timestamp(of.End()),
 		}
-	}, func(of *session.Session) uuid.UUID { return of.ID })
+	}, func(of *session.Session) uuid.UUID { return of.ID.UUID })
 }
 
 // endSession answers DELETE /v1/portals/{portal}/me/sessions/{id}.
 func (s *Server) endSession(c echo.Context) error {
-	id, err := idOf(c)
+	id, err := idOf[ids.Session](c)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/argon2"
 
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // PrepareWrongLogin is a login with a wrong password.
@@ -61,13 +62,13 @@ func (h *Harness) PutLock(t testing.TB, p Portal, email string, inARow int, unti
 }
 
 // AddressDigest is the digest of an address in the tables.
-func (h *Harness) AddressDigest(t testing.TB, p Portal, typed string) []byte {
+func (h *Harness) AddressDigest(t testing.TB, p Portal, typed string) digest.Digest {
 	t.Helper()
-	digests, err := installation.Open(context.Background(), h.DB, h.ring)
+	digests, err := digest.Open(context.Background(), h.DB, h.ring)
 	require.NoError(t, err)
 	address, err := email.Parse(typed)
 	require.NoError(t, err)
-	return digests.Subject(uuid.MustParse(p.ID), address.Canonical())
+	return digests.OfEmail(ids.Portal{UUID: uuid.MustParse(p.ID)}, address)
 }
 
 // VisibleAnswer is everything that a stranger sees of an answer, without the ids of request and message, and with the

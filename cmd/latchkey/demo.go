@@ -6,13 +6,12 @@ import (
 	"io"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -109,7 +108,7 @@ func makeDemo(ctx context.Context, a *app.App) (*portal.Portal, error) {
 		return nil, err
 	}
 	for _, d := range demoAccounts {
-		there, err := a.Accounts.Search(ctx, p, d.email, uuid.Nil, 1)
+		there, err := a.Accounts.Search(ctx, p, d.email, ids.Account{}, 1)
 		if err != nil {
 			return nil, err
 		}

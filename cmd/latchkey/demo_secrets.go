@@ -49,7 +49,7 @@ func (h *history) reset(ctx context.Context, to string, ago time.Duration) (onet
 	if err != nil {
 		return onetime.Secret{}, err
 	}
-	subject := h.Digests.Subject(h.portal.ID, address.Canonical())
+	subject := h.Digests.OfEmail(h.portal.ID, address)
 	issued, _, err := h.Secrets.Outstanding(ctx, h.portal.ID, onetime.Password, subject)
 	if err != nil {
 		return onetime.Secret{}, err

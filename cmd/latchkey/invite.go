@@ -144,7 +144,7 @@ func invited(p *portal.Portal, i *invitation.Invitation, code string) *table {
 	if page := p.Links.Invitation; page != nil {
 		t.row("link", portal.Link(*page, code))
 	}
-	if i.DeliveryID.Valid {
+	if !i.DeliveryID.IsZero() {
 		t.row("mail", "queued; sent by the server that runs, or the next that does")
 	} else {
 		t.row("mail", "none")

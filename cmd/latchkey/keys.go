@@ -14,7 +14,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 type keysCommand struct {
@@ -62,14 +63,14 @@ func (k *keysList) Run(ctx context.Context, to output) error {
 	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
 		table := newTable("ID", "NAME", "SCOPES", "PORTAL", "CREATED", "EXPIRES", "LAST USED")
 		const batch = 200
-		for before := uuid.Nil; ; {
-			found, err := in.APIKeys.List(ctx, uuid.NullUUID{}, before, batch)
+		for before := (ids.APIKey{}); ; {
+			found, err := in.APIKeys.List(ctx, nil, before, batch)
 			if err != nil {
 				return err
 			}
 			for _, key := range found {
 				slug := "-"
-				if key.PortalID != uuid.Nil {
+				if !key.PortalID.IsZero() {
 					if p, err := in.Portals.ByID(ctx, key.PortalID); err == nil {
 						slug = p.Slug
 					}
@@ -108,7 +109,7 @@ type keysRevoke struct {
 // Run revokes a key.
 func (k *keysRevoke) Run(ctx context.Context, to output) error {
 	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
-		return explained(in.APIKeys.Revoke(ctx, uuid.NullUUID{}, k.ID))
+		return explained(in.APIKeys.Revoke(ctx, nil, ids.APIKey{UUID: k.ID}))
 	})
 }
 
@@ -124,7 +125,7 @@ func (k *keysReset) Run(ctx context.Context, to output) error {
 		return errors.New("this logs everybody out of this database, and makes every link and code that was sent worthless; say --yes to do it")
 	}
 	return withDatabase(ctx, k.Database, to, func(ctx context.Context, db *database.DB) error {
-		if err := installation.Reset(ctx, db); err != nil {
+		if err := digest.Reset(ctx, db); err != nil {
 			return err
 		}
 		if path, embedded := k.EmbeddedPath(); embedded && k.SecretKey == "" {

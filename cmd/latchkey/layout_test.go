@@ -17,22 +17,23 @@ import (
 
 // tiers place every package: an import only ever points to a lower number, or to a pair in withinTier.
 var tiers = map[string]int{
-	"fault": 0, "spreadsheet": 0, "slidinglog": 0,
+	"fault": 0, "spreadsheet": 0, "slidinglog": 0, "ids": 0, "clock": 0,
 	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1, "mail": 1,
-	"audit": 2, "installation": 2, "queue": 2,
-	"portal":  3,
-	"account": 4, "lockout": 4, "apikey": 4, "ratelimit": 4, "accesstoken": 4,
-	"session": 5, "onetime": 5, "delivery": 5, // of accounts
-	"admission":     5,
-	"secretmail":    6, // a secret and the message that carries it
-	"passwordreset": 7, "invitation": 7,
-	"dispatch":     8, // derives secrets and codes as it sends
-	"login":        8, // mails who has no password yet
-	"erasure":      8, // knows everything that is kept of a person, or of a portal
-	"registration": 9,
-	"app":          10,
-	"api":          11,
-	"cmd":          12,
+	"digest": 2, "queue": 2,
+	"audit":   3,
+	"portal":  4,
+	"account": 5, "lockout": 5, "apikey": 5, "ratelimit": 5, "accesstoken": 5,
+	"session": 6, "onetime": 6, "delivery": 6, // of accounts
+	"admission":     6,
+	"secretmail":    7, // a secret and the message that carries it
+	"passwordreset": 8, "invitation": 8,
+	"dispatch":     9, // derives secrets and codes as it sends
+	"login":        9, // mails who has no password yet
+	"erasure":      9, // knows everything that is kept of a person, or of a portal
+	"registration": 10,
+	"app":          11,
+	"api":          12,
+	"cmd":          13,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}

@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -29,7 +28,7 @@ func (p *portalsList) Run(ctx context.Context, to output) error {
 	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
 		table := newTable("SLUG", "NAME", "ENABLED", "CREATED")
 		const batch = 200
-		for before := uuid.Nil; ; {
+		for before := (ids.Portal{}); ; {
 			found, err := in.Portals.List(ctx, before, batch)
 			if err != nil {
 				return err

@@ -3,11 +3,12 @@ package main
 import (
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -58,11 +59,13 @@ func keyed(url, keys string) []string {
 }
 
 // digestOf is what an address is called in rows that must not hold it.
-func digestOf(t *testing.T, url, keys string) []byte {
+func digestOf(t *testing.T, url, keys string) digest.Digest {
 	t.Helper()
 	ring, err := keyring.Parse(keys)
 	require.NoError(t, err)
-	digests, err := installation.Open(t.Context(), databasetest.OpenURL(t, url), ring)
+	digests, err := digest.Open(t.Context(), databasetest.OpenURL(t, url), ring)
 	require.NoError(t, err)
-	return digests.Subject(uuid.Nil, "ready@example.com")
+	address, err := email.Parse("ready@example.com")
+	require.NoError(t, err)
+	return digests.OfEmail(ids.Portal{}, address)
 }

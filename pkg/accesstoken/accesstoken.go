@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -36,16 +37,16 @@ func (c claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimString
 
 // Subject is the account and the session that a token is signed for.
 type Subject struct {
-	AccountID    uuid.UUID
-	SessionID    uuid.UUID
+	AccountID    ids.Account
+	SessionID    ids.Session
 	Roles        []string
 	Entitlements []string
 }
 
 // Identity is the account and the session that a verified token names.
 type Identity struct {
-	AccountID uuid.UUID
-	SessionID uuid.UUID
+	AccountID ids.Account
+	SessionID ids.Session
 }
 
 // Tokens signs and verifies access tokens.
@@ -116,7 +117,7 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 	if accountErr != nil || sessionErr != nil {
 		return Identity{}, fault.New(fault.AccessTokenInvalid)
 	}
-	return Identity{AccountID: account, SessionID: session}, nil
+	return Identity{AccountID: ids.Account{UUID: account}, SessionID: ids.Session{UUID: session}}, nil
 }
 
 // ClaimedPortal is the slug of the portal that an access token names. Nothing is verified yet: use it only to choose the

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Limits of an account's members (contract §4).
@@ -24,7 +25,7 @@ const AdminRole = "admin"
 
 // Account is a person at a portal.
 type Account struct {
-	ID           uuid.UUID
+	ID           ids.Account
 	Email        email.Address
 	Phone        *string // E.164
 	GivenName    *string
@@ -52,7 +53,7 @@ type Account struct {
 
 // New is an account without anything but an address.
 func New(address email.Address, locale string, now time.Time) (*Account, error) {
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Account]()
 	if err != nil {
 		return nil, err
 	}

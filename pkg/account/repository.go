@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Repository keeps accounts.
@@ -64,7 +65,8 @@ func ScanPacked(packed []byte) (*Account, error) {
 func Scan(row database.Row, more ...any) (*Account, error) {
 	var (
 		a                               Account
-		id, stamp                       uuid.NullUUID
+		id                              ids.Account
+		stamp                           uuid.NullUUID
 		address, tongue, hash           *string
 		roles, entitlements, metadata   *string
 		confirmed, disabled, optedOut   *int64
@@ -75,20 +77,20 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 	if err := row.Scan(append(members, more...)...); err != nil {
 		return nil, database.Err(err)
 	}
-	if !id.Valid {
+	if id.IsZero() {
 		return nil, database.ErrNotFound
 	}
 	var err error
 	if a.Email, err = email.Parse(*address); err != nil {
-		return nil, fmt.Errorf("stored address of account %s: %w", id.UUID, err)
+		return nil, fmt.Errorf("stored address of account %s: %w", id, err)
 	}
 	if err := json.Unmarshal([]byte(*roles), &a.Roles); err != nil {
-		return nil, fmt.Errorf("stored roles of account %s: %w", id.UUID, err)
+		return nil, fmt.Errorf("stored roles of account %s: %w", id, err)
 	}
 	if err := json.Unmarshal([]byte(*entitlements), &a.Entitlements); err != nil {
-		return nil, fmt.Errorf("stored entitlements of account %s: %w", id.UUID, err)
+		return nil, fmt.Errorf("stored entitlements of account %s: %w", id, err)
 	}
-	a.ID, a.SecurityStamp, a.PasswordHash = id.UUID, stamp.UUID, value(hash)
+	a.ID, a.SecurityStamp, a.PasswordHash = id, stamp.UUID, value(hash)
 	a.Locale, a.Metadata, a.OptedOut = *tongue, json.RawMessage(*metadata), *optedOut != 0
 	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
 	a.Claimed = database.Time(claimed)
@@ -97,20 +99,20 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 }
 
 // ByEmail finds the account of an address. Errors: database.ErrNotFound.
-func (r *Repository) ByEmail(ctx context.Context, portalID uuid.UUID, address email.Address) (*Account, error) {
+func (r *Repository) ByEmail(ctx context.Context, portalID ids.Portal, address email.Address) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.email_canonical = ?`,
 		portalID, address.Canonical()).Row())
 }
 
 // ByID finds an account. Errors: database.ErrNotFound.
-func (r *Repository) ByID(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
+func (r *Repository) ByID(ctx context.Context, portalID ids.Portal, id ids.Account) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`,
 		portalID, id).Row())
 }
 
 // InSession finds the account of a living session: neither ended nor expired, made under the stamp that the account
 // still has, the account not disabled. Errors: database.ErrNotFound.
-func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid.UUID, now time.Time) (*Account, error) {
+func (r *Repository) InSession(ctx context.Context, portalID ids.Portal, id ids.Account, sessionID ids.Session, now time.Time) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a
 		JOIN sessions t ON t.portal_id = a.portal_id AND t.account_id = a.id
 		WHERE a.portal_id = ? AND a.id = ? AND t.id = ? AND t.ended_at IS NULL AND t.expires_at > ? AND t.ends_at > ?
@@ -120,19 +122,19 @@ func (r *Repository) InSession(ctx context.Context, portalID, id, sessionID uuid
 
 // forUpdate reads an account and, on Postgres, locks its row until the transaction of ctx ends; SQLite's transaction
 // is alone anyway.
-func (r *Repository) forUpdate(ctx context.Context, portalID, id uuid.UUID) (*Account, error) {
+func (r *Repository) forUpdate(ctx context.Context, portalID ids.Portal, id ids.Account) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`+
 		r.db.Dialect().Lock("FOR UPDATE OF a"), portalID, id).Row())
 }
 
 // Page lists the accounts in which q is found (email, names, phone), newest first, from before the id.
-func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, before uuid.UUID, limit int) ([]*Account, error) {
+func (r *Repository) Page(ctx context.Context, portalID ids.Portal, q string, before ids.Account, limit int) ([]*Account, error) {
 	query, args := `SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
 	if q != "" {
 		query += ` AND a.search LIKE ? ESCAPE '!'`
 		args = append(args, SearchPattern(q))
 	}
-	if before != uuid.Nil {
+	if !before.IsZero() {
 		query += ` AND a.id < ?`
 		args = append(args, before)
 	}
@@ -142,8 +144,8 @@ func (r *Repository) Page(ctx context.Context, portalID uuid.UUID, q string, bef
 
 // row is an account as the table has it; times are Unix milliseconds.
 type row struct {
-	PortalID       uuid.UUID
-	ID             uuid.UUID
+	PortalID       ids.Portal
+	ID             ids.Account
 	Email          string
 	EmailCanonical string
 	Phone          *string
@@ -166,7 +168,7 @@ type row struct {
 
 func (row) TableName() string { return "accounts" }
 
-func rowOf(portalID uuid.UUID, a *Account) (row, error) {
+func rowOf(portalID ids.Portal, a *Account) (row, error) {
 	roles, err := json.Marshal(a.Roles)
 	if err != nil {
 		return row{}, err
@@ -190,7 +192,7 @@ func rowOf(portalID uuid.UUID, a *Account) (row, error) {
 }
 
 // update writes every column of an account that forUpdate read in this transaction. Errors: *database.ConflictError on email_canonical, or on phone.
-func (r *Repository) update(ctx context.Context, portalID uuid.UUID, a *Account) error {
+func (r *Repository) update(ctx context.Context, portalID ids.Portal, a *Account) error {
 	written, err := rowOf(portalID, a)
 	if err != nil {
 		return err
@@ -200,14 +202,14 @@ func (r *Repository) update(ctx context.Context, portalID uuid.UUID, a *Account)
 }
 
 // Rehash replaces a password's hash by a better one of the same password, unless the password changed meanwhile.
-func (r *Repository) Rehash(ctx context.Context, portalID, id uuid.UUID, was, hash string) error {
+func (r *Repository) Rehash(ctx context.Context, portalID ids.Portal, id ids.Account, was, hash string) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?
 		WHERE portal_id = ? AND id = ? AND password_hash = ?`, hash, portalID, id, was).Error)
 }
 
 // SetPassword sets a new hash, and gives the new stamp with it, if the account still is what the old password was
 // checked under. Errors: database.ErrNotFound when it is not.
-func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *Account, hash string, now time.Time) (uuid.UUID, error) {
+func (r *Repository) SetPassword(ctx context.Context, portalID ids.Portal, was *Account, hash string, now time.Time) (uuid.UUID, error) {
 	stamp := uuid.New()
 	return stamp, database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?, updated_at = ?
 		WHERE portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL`,
@@ -217,7 +219,7 @@ func (r *Repository) SetPassword(ctx context.Context, portalID uuid.UUID, was *A
 // hold ends the invitations of an address that an account has, no mere claim, and ties them to it, so that they go where
 // it goes. The table is pkg/invitation's; that an account comes before an invitation is seen to here, where accounts are
 // written, so that no door forgets it. Invitations are locked before accounts.
-func (r *Repository) hold(ctx context.Context, portalID uuid.UUID, address email.Address, id uuid.UUID, now time.Time) error {
+func (r *Repository) hold(ctx context.Context, portalID ids.Portal, address email.Address, id ids.Account, now time.Time) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET open = FALSE, account_id = ?,
 			expires_at = CASE WHEN expires_at > ? THEN ? ELSE expires_at END
 		WHERE portal_id = ? AND accepted_at IS NULL AND deleted_at IS NULL
@@ -236,7 +238,7 @@ func InOrder(d database.Dialect, condition string) string {
 // ReplaceClaim puts a new account in the place of the claim that has its address, whose sessions end with it, and reports
 // whether it could: not where an account that is no claim has the address. A claim leaves one alone that is disabled.
 // Errors: *database.ConflictError on phone.
-func (r *Repository) ReplaceClaim(ctx context.Context, portalID uuid.UUID, a *Account) (bool, error) {
+func (r *Repository) ReplaceClaim(ctx context.Context, portalID ids.Portal, a *Account) (bool, error) {
 	disabledToo := a.Claimed == nil
 	if a.Claimed == nil {
 		if err := r.hold(ctx, portalID, a.Email, a.ID, a.CreatedAt); err != nil {
@@ -259,13 +261,13 @@ func (r *Repository) ReplaceClaim(ctx context.Context, portalID uuid.UUID, a *Ac
 }
 
 // DropClaims removes the claims on addresses that are invited.
-func (r *Repository) DropClaims(ctx context.Context, portalID uuid.UUID, canonical []string) error {
+func (r *Repository) DropClaims(ctx context.Context, portalID ids.Portal, canonical []string) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
 		WHERE portal_id = ? AND email_canonical IN ? AND claimed_at IS NOT NULL`, portalID, canonical).Error)
 }
 
 // DropClaim removes a claim on an address that an account is given.
-func (r *Repository) DropClaim(ctx context.Context, portalID uuid.UUID, address email.Address, to uuid.UUID) error {
+func (r *Repository) DropClaim(ctx context.Context, portalID ids.Portal, address email.Address, to ids.Account) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
 		WHERE portal_id = ? AND email_canonical = ? AND claimed_at IS NOT NULL AND id <> ?`,
 		portalID, address.Canonical(), to).Error)
@@ -273,7 +275,7 @@ func (r *Repository) DropClaim(ctx context.Context, portalID uuid.UUID, address 
 
 // Confirm notes that the mailbox was proved: the account is no claim any more. Errors: database.ErrNotFound when the
 // account is not what it was when the proof was sent.
-func (r *Repository) Confirm(ctx context.Context, portalID uuid.UUID, a *Account, stamp uuid.UUID, now time.Time) error {
+func (r *Repository) Confirm(ctx context.Context, portalID ids.Portal, a *Account, stamp uuid.UUID, now time.Time) error {
 	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
 		return err
 	}
@@ -284,7 +286,7 @@ func (r *Repository) Confirm(ctx context.Context, portalID uuid.UUID, a *Account
 
 // ResetPassword sets the password of a person who proved the mailbox. The new stamp ends whatever was made before.
 // Errors: Confirm's.
-func (r *Repository) ResetPassword(ctx context.Context, portalID uuid.UUID, a *Account, stamp uuid.UUID, hash string, now time.Time) error {
+func (r *Repository) ResetPassword(ctx context.Context, portalID ids.Portal, a *Account, stamp uuid.UUID, hash string, now time.Time) error {
 	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
 		return err
 	}
@@ -295,7 +297,7 @@ func (r *Repository) ResetPassword(ctx context.Context, portalID uuid.UUID, a *A
 }
 
 // holdClaimed is hold for a claim that becomes an account.
-func (r *Repository) holdClaimed(ctx context.Context, portalID uuid.UUID, a *Account, now time.Time) error {
+func (r *Repository) holdClaimed(ctx context.Context, portalID ids.Portal, a *Account, now time.Time) error {
 	if a.Claimed == nil {
 		return nil
 	}
@@ -303,7 +305,7 @@ func (r *Repository) holdClaimed(ctx context.Context, portalID uuid.UUID, a *Acc
 }
 
 // delete removes an account and, with it, its sessions. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID) error {
+func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Account) error {
 	return database.Changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
 }
 

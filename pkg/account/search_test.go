@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -20,12 +21,12 @@ func ptr(text string) *string { return &text }
 // shelf is a portal with accounts in it.
 type shelf struct {
 	repo *Repository
-	id   uuid.UUID
+	id   ids.Portal
 }
 
 func newShelf(t *testing.T, db *database.DB) shelf {
 	t.Helper()
-	s := shelf{NewRepository(db), uuid.Must(uuid.NewV7())}
+	s := shelf{NewRepository(db), ids.Portal{UUID: uuid.Must(uuid.NewV7())}}
 	require.NoError(t, db.From(t.Context()).Exec(`INSERT INTO portals (id, slug, settings, version, created_at, updated_at)
 		VALUES (?, ?, '{}', 1, 0, 0)`, s.id, s.id.String()).Error)
 	return s
@@ -36,7 +37,7 @@ func (s shelf) add(t *testing.T, address string, change func(*Account)) *Account
 	typed, err := email.Parse(address)
 	require.NoError(t, err)
 	a := &Account{
-		ID: uuid.Must(uuid.NewV7()), Email: typed, Locale: "en", Roles: []string{}, Entitlements: []string{},
+		ID: ids.Account{UUID: uuid.Must(uuid.NewV7())}, Email: typed, Locale: "en", Roles: []string{}, Entitlements: []string{},
 		Metadata: json.RawMessage("{}"), SecurityStamp: uuid.New(),
 	}
 	if change != nil {
@@ -51,7 +52,7 @@ func (s shelf) add(t *testing.T, address string, change func(*Account)) *Account
 // found are the addresses that a search gives, newest first.
 func (s shelf) found(t *testing.T, q string) []string {
 	t.Helper()
-	accounts, err := s.repo.Page(t.Context(), s.id, q, uuid.Nil, 100)
+	accounts, err := s.repo.Page(t.Context(), s.id, q, ids.Account{}, 100)
 	require.NoError(t, err)
 	list := make([]string, 0)
 	for _, a := range accounts {
@@ -106,13 +107,13 @@ func TestSearchByPage(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		s := newShelf(t, db)
-		var want []uuid.UUID
+		var want []ids.Account
 		for i := range 7 {
-			want = append([]uuid.UUID{s.add(t, fmt.Sprintf("n%d@example.com", i), nil).ID}, want...)
+			want = append([]ids.Account{s.add(t, fmt.Sprintf("n%d@example.com", i), nil).ID}, want...)
 			s.add(t, fmt.Sprintf("n%d@example.org", i), nil)
 		}
-		var got []uuid.UUID
-		for before := uuid.Nil; ; {
+		var got []ids.Account
+		for before := (ids.Account{}); ; {
 			page, err := s.repo.Page(t.Context(), s.id, "EXAMPLE.com", before, 3)
 			require.NoError(t, err)
 			for _, a := range page {

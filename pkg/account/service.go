@@ -6,13 +6,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -22,13 +21,13 @@ type Service struct {
 	repo      *Repository
 	passwords *Passwords
 	audit     *audit.Recorder
-	digests   *installation.Digests
+	digests   *digest.Digester
 	now       func() time.Time
 }
 
 // NewService keeps accounts in repo.
 func NewService(db *database.DB, repo *Repository, passwords *Passwords, recorder *audit.Recorder,
-	digests *installation.Digests, now func() time.Time) *Service {
+	digests *digest.Digester, now func() time.Time) *Service {
 	return &Service{db, repo, passwords, recorder, digests, now}
 }
 
@@ -79,13 +78,13 @@ func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Acc
 }
 
 // Get finds an account. Errors: not_found.
-func (s *Service) Get(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Account, error) {
+func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Account) (*Account, error) {
 	a, err := s.repo.ByID(ctx, p.ID, id)
 	return a, notFound(err)
 }
 
 // InSession finds the person behind a living session. Errors: access_token_invalid when it has ended.
-func (s *Service) InSession(ctx context.Context, p *portal.Portal, id, sessionID uuid.UUID) (*Account, error) {
+func (s *Service) InSession(ctx context.Context, p *portal.Portal, id ids.Account, sessionID ids.Session) (*Account, error) {
 	a, err := s.repo.InSession(ctx, p.ID, id, sessionID, s.now())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.AccessTokenInvalid)
@@ -94,7 +93,7 @@ func (s *Service) InSession(ctx context.Context, p *portal.Portal, id, sessionID
 }
 
 // Search lists the accounts in which q is found, newest first, from before the id.
-func (s *Service) Search(ctx context.Context, p *portal.Portal, q string, before uuid.UUID, limit int) ([]*Account, error) {
+func (s *Service) Search(ctx context.Context, p *portal.Portal, q string, before ids.Account, limit int) ([]*Account, error) {
 	return s.repo.Page(ctx, p.ID, q, before, limit)
 }
 
@@ -102,16 +101,16 @@ func (s *Service) Search(ctx context.Context, p *portal.Portal, q string, before
 // corrected address and disabling end every session.
 //
 // Errors: not_found, and Create's.
-func (s *Service) Change(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (*Account, error) {
+func (s *Service) Change(ctx context.Context, p *portal.Portal, id ids.Account, c Changes) (*Account, error) {
 	return s.change(ctx, p, id, audit.AccountChanged, c)
 }
 
 // ChangeOwn sets what a person says of himself. Errors: not_found.
-func (s *Service) ChangeOwn(ctx context.Context, p *portal.Portal, id uuid.UUID, c Changes) (*Account, error) {
+func (s *Service) ChangeOwn(ctx context.Context, p *portal.Portal, id ids.Account, c Changes) (*Account, error) {
 	return s.change(ctx, p, id, audit.ProfileChanged, c)
 }
 
-func (s *Service) change(ctx context.Context, p *portal.Portal, id uuid.UUID, what audit.Type, c Changes) (*Account, error) {
+func (s *Service) change(ctx context.Context, p *portal.Portal, id ids.Account, what audit.Type, c Changes) (*Account, error) {
 	was, err := s.repo.ByID(ctx, p.ID, id)
 	if err != nil {
 		return nil, notFound(err)
@@ -240,7 +239,7 @@ func (s *Service) Erase(ctx context.Context, p *portal.Portal, a *Account) error
 }
 
 func (s *Service) event(p *portal.Portal, what audit.Type, a *Account) audit.Event {
-	return audit.OfAccount(p.ID, what, a.ID, s.digests.Subject(p.ID, a.Email.Canonical()))
+	return audit.OfAccount(p.ID, what, a.ID, s.digests.OfEmail(p.ID, a.Email))
 }
 
 // clock is the time as the tables keep it, in milliseconds.

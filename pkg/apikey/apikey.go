@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -30,10 +31,10 @@ func Scopes() []Scope { return []Scope{Operator, Admin, InvitationsExport, Hashe
 // Prefix begins every key, so that one is known for what it is wherever it turns up.
 const Prefix = "lk_"
 
-// Key is an API key as it is kept. The portal of a key for every portal is the nil UUID.
+// Key is an API key as it is kept. The portal of a key for every portal is the zero id.
 type Key struct {
-	ID         uuid.UUID
-	PortalID   uuid.UUID
+	ID         ids.APIKey
+	PortalID   ids.Portal
 	Name       string
 	Scopes     []Scope
 	CreatedAt  time.Time
@@ -54,22 +55,22 @@ const (
 
 var encoding = base64.RawURLEncoding.Strict()
 
-func newText(portalID, id uuid.UUID) string {
-	raw := append(portalID[:], id[:]...)
+func newText(portalID ids.Portal, id ids.APIKey) string {
+	raw := append(portalID.UUID[:], id.UUID[:]...)
 	return Prefix + encoding.EncodeToString(append(raw, keyring.Random(secretSize)...))
 }
 
 // readText gives the ids in a key's text, which has one spelling.
-func readText(text string) (portalID, id uuid.UUID, ok bool) {
+func readText(text string) (portalID ids.Portal, id ids.APIKey, ok bool) {
 	body, ok := strings.CutPrefix(text, Prefix)
 	if !ok || len(body) != encoding.EncodedLen(keySize) || strings.ContainsAny(body, "\r\n") {
-		return uuid.Nil, uuid.Nil, false
+		return ids.Portal{}, ids.APIKey{}, false
 	}
 	raw, err := encoding.DecodeString(body)
 	if err != nil || len(raw) != keySize {
-		return uuid.Nil, uuid.Nil, false
+		return ids.Portal{}, ids.APIKey{}, false
 	}
-	return uuid.UUID(raw[:16]), uuid.UUID(raw[16:32]), true
+	return ids.Portal{UUID: uuid.UUID(raw[:16])}, ids.APIKey{UUID: uuid.UUID(raw[16:32])}, true
 }
 
 func hashOf(text string) []byte {

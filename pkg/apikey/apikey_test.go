@@ -15,13 +15,18 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
+func newIDs() (ids.Portal, ids.APIKey) {
+	return ids.Portal{UUID: uuid.Must(uuid.NewV7())}, ids.APIKey{UUID: uuid.Must(uuid.NewV7())}
+}
+
 func TestTextNamesItsKey(t *testing.T) {
 	t.Parallel()
-	portalID, id := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
+	portalID, id := newIDs()
 	text := newText(portalID, id)
 	gotPortal, gotID, ok := readText(text)
 	require.True(t, ok)
@@ -35,7 +40,8 @@ func TestTextNamesItsKey(t *testing.T) {
 // A key has one spelling: whatever else decodes to the same octets is none.
 func TestTextHasOneSpelling(t *testing.T) {
 	t.Parallel()
-	text := newText(uuid.Nil, uuid.Must(uuid.NewV7()))
+	_, id := newIDs()
+	text := newText(ids.Portal{}, id)
 	body := strings.TrimPrefix(text, Prefix)
 	raw, err := encoding.DecodeString(body)
 	require.NoError(t, err)
@@ -57,15 +63,15 @@ func TestTextHasOneSpelling(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
-	text := newText(uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7()))
+	text := newText(newIDs())
 	for _, seed := range []string{"", Prefix, text, text[:len(text)-1] + "A", strings.ToUpper(text), text + "\n", strings.Repeat("A", len(text))} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
 		portalID, id, ok := readText(typed)
 		if !ok {
-			require.Equal(t, uuid.Nil, portalID)
-			require.Equal(t, uuid.Nil, id)
+			require.Zero(t, portalID)
+			require.Zero(t, id)
 			return
 		}
 		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(typed, Prefix))
@@ -125,7 +131,7 @@ func TestAuthenticate(t *testing.T) {
 		require.NoError(t, err)
 
 		var stored []byte
-		require.NoError(t, db.From(ctx).Raw("SELECT key_hash FROM api_keys WHERE portal_id = ? AND id = ?", uuid.Nil, key.ID).
+		require.NoError(t, db.From(ctx).Raw("SELECT key_hash FROM api_keys WHERE portal_id = ? AND id = ?", ids.Portal{}, key.ID).
 			Row().Scan(&stored))
 		sum := sha256.Sum256([]byte(text))
 		require.Equal(t, sum[:], stored)
@@ -146,9 +152,9 @@ func TestAuthenticate(t *testing.T) {
 				refused(string(swapped))
 			}
 		}
-		refused(newText(uuid.Nil, key.ID)) // the ids are no secret
+		refused(newText(ids.Portal{}, key.ID)) // the ids are no secret
 
-		listed, err := s.List(ctx, uuid.NullUUID{}, uuid.Nil, 10)
+		listed, err := s.List(ctx, nil, ids.APIKey{}, 10)
 		require.NoError(t, err)
 		require.Len(t, listed, 2)
 		require.Equal(t, now, *listed[1].LastUsedAt)
@@ -159,11 +165,12 @@ func TestAuthenticate(t *testing.T) {
 		now = now.Add(time.Millisecond)
 		refused(text)
 
-		require.ErrorIs(t, s.Revoke(ctx, uuid.NullUUID{UUID: uuid.Must(uuid.NewV7()), Valid: true}, listed[0].ID), fault.New(fault.NotFound))
+		elsewhere, _ := newIDs()
+		require.ErrorIs(t, s.Revoke(ctx, &elsewhere, listed[0].ID), fault.New(fault.NotFound))
 		_, err = s.Authenticate(ctx, other)
 		require.NoError(t, err)
-		require.NoError(t, s.Revoke(ctx, uuid.NullUUID{}, listed[0].ID))
+		require.NoError(t, s.Revoke(ctx, nil, listed[0].ID))
 		refused(other)
-		require.ErrorIs(t, s.Revoke(ctx, uuid.NullUUID{}, listed[0].ID), fault.New(fault.NotFound))
+		require.ErrorIs(t, s.Revoke(ctx, nil, listed[0].ID), fault.New(fault.NotFound))
 	})
 }

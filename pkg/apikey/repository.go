@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Repository keeps API keys.
@@ -36,20 +37,20 @@ func scan(row database.Row) (*Key, error) {
 }
 
 // byID finds a key. Errors: database.ErrNotFound.
-func (r *Repository) byID(ctx context.Context, portalID, id uuid.UUID) (*Key, error) {
+func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.APIKey) (*Key, error) {
 	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM api_keys WHERE portal_id = ? AND id = ?`, portalID, id).Row())
 }
 
 // page lists keys, newest first, from before the id: those of one portal, or all.
-func (r *Repository) page(ctx context.Context, of uuid.NullUUID, before uuid.UUID, limit int) ([]*Key, error) {
+func (r *Repository) page(ctx context.Context, of *ids.Portal, before ids.APIKey, limit int) ([]*Key, error) {
 	query, args := `SELECT `+columns+` FROM api_keys WHERE `, []any{}
-	if of.Valid {
-		query, args = query+`portal_id = ? AND `, append(args, of.UUID)
+	if of != nil {
+		query, args = query+`portal_id = ? AND `, append(args, *of)
 	} else {
 		ctx = database.AcrossPortals(ctx, "an operator lists every API key")
 	}
-	if before == uuid.Nil {
-		before = uuid.Max
+	if before.UUID == uuid.Nil {
+		before.UUID = uuid.Max
 	}
 	return database.Collect(r.db.From(ctx).Raw(query+`id < ? ORDER BY id DESC LIMIT ?`, append(args, before, limit)...), scan)
 }
@@ -65,10 +66,10 @@ func (r *Repository) insert(ctx context.Context, k *Key) error {
 }
 
 // delete removes a key, of one portal or of any, and gives it as it was. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, of uuid.NullUUID, id uuid.UUID) (*Key, error) {
+func (r *Repository) delete(ctx context.Context, of *ids.Portal, id ids.APIKey) (*Key, error) {
 	query, args := `DELETE FROM api_keys WHERE id = ?`, []any{id}
-	if of.Valid {
-		query, args = query+` AND portal_id = ?`, append(args, of.UUID)
+	if of != nil {
+		query, args = query+` AND portal_id = ?`, append(args, *of)
 	} else {
 		ctx = database.AcrossPortals(ctx, "an operator revokes any API key")
 	}

@@ -10,11 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // usedWithin is how exactly a key's last use is kept: not every call writes a row.
@@ -58,11 +57,11 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	return k, nil
 }
 
-// Wanted is a key to be made. Its portal is the nil UUID for every portal; ExpiresIn zero is never.
+// Wanted is a key to be made. Its portal is the zero id for every portal; ExpiresIn zero is never.
 type Wanted struct {
 	Name      string
 	Scopes    []Scope
-	PortalID  uuid.UUID
+	PortalID  ids.Portal
 	ExpiresIn time.Duration
 }
 
@@ -116,7 +115,7 @@ func (w *Wanted) Check(ofPortal bool) error {
 
 // Create makes a key and gives its text, which is shown this once.
 func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.APIKey]()
 	if err != nil {
 		return nil, "", err
 	}
@@ -133,12 +132,12 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
 }
 
 // List pages through keys, newest first: those of one portal, or all.
-func (s *Service) List(ctx context.Context, of uuid.NullUUID, before uuid.UUID, limit int) ([]*Key, error) {
+func (s *Service) List(ctx context.Context, of *ids.Portal, before ids.APIKey, limit int) ([]*Key, error) {
 	return s.repo.page(ctx, of, before, limit)
 }
 
 // Revoke ends a key, of one portal or of any. Errors: not_found.
-func (s *Service) Revoke(ctx context.Context, of uuid.NullUUID, id uuid.UUID) error {
+func (s *Service) Revoke(ctx context.Context, of *ids.Portal, id ids.APIKey) error {
 	k, err := s.repo.delete(ctx, of, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return fault.New(fault.NotFound)

@@ -13,9 +13,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/erasure"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
@@ -50,7 +50,7 @@ type App struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	PublicURL string // without a slash at its end
-	Digests   *installation.Digests
+	Digests   *digest.Digester
 	Hashing   *password.Pool
 
 	Accounts       *account.Service
@@ -81,9 +81,9 @@ type repositories struct {
 
 // New makes the services. Nothing runs in the background until Start.
 //
-// Errors: installation.ErrKeyDoesNotFit when the secret key is another than the database's.
+// Errors: digest.ErrKeyDoesNotFit when the secret key is another than the database's.
 func New(ctx context.Context, o Options) (*App, error) {
-	digests, err := installation.Open(ctx, o.DB, o.Ring)
+	digests, err := digest.Open(ctx, o.DB, o.Ring)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Type says what was tried.
@@ -47,7 +48,7 @@ const (
 )
 
 // Installation stands for the portal of events that belong to none: portals and keys themselves.
-var Installation = uuid.Nil
+var Installation ids.Portal
 
 // Recorder writes events.
 type Recorder struct {

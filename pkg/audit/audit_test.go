@@ -13,10 +13,15 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
+
+// someone is the digest of an address.
+var someone = digest.Digest([]byte("a digest of an address, 32 bytes"))
 
 // stored is the newest event, every column as text.
 func stored(t *testing.T, db *database.DB) map[string]string {
@@ -51,10 +56,10 @@ func TestAnEventHoldsNoAddress(t *testing.T) {
 		r := NewRecorder(db, func() time.Time { return at })
 		ctx := WithCaller(t.Context(), &Caller{Actor: Operator(), Network: "192.0.2.1", UserAgent: "curl/8", RequestID: "request-1"})
 		const address = "ada@example.com"
-		portalID, account := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
+		portalID, account := ids.Portal{UUID: uuid.Must(uuid.NewV7())}, ids.Account{UUID: uuid.Must(uuid.NewV7())}
 		why := fault.Wrap(fault.IncorrectCredentials, errors.New("no password of "+address)).
 			With("email", address).With("hints", []string{"all_caps"})
-		require.NoError(t, r.Record(ctx, OfAccount(portalID, Login, account, []byte("a digest")).
+		require.NoError(t, r.Record(ctx, OfAccount(portalID, Login, account, someone).
 			Failed(fmt.Errorf("%s: %w", address, why)).WithHints([]string{"all_caps", "unusual_script"})))
 		row := stored(t, db)
 		for name, value := range row {
@@ -63,19 +68,19 @@ func TestAnEventHoldsNoAddress(t *testing.T) {
 		delete(row, "id")
 		require.Equal(t, map[string]string{
 			"portal_id": portalID.String(), "at": fmt.Sprint(at.UnixMilli()), "type": "login", "outcome": "failure",
-			"code": "incorrect_credentials", "email_digest": "a digest", "account_id": account.String(), "actor": "operator",
+			"code": "incorrect_credentials", "email_digest": string(someone[:]), "account_id": account.String(), "actor": "operator",
 			"network": "192.0.2.1", "user_agent": "curl/8", "request_id": "request-1", "hints": "all_caps,unusual_script",
 			"target_kind": "", "target_id": "", "target_name": "", "changed": "",
 		}, row)
 
-		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, nil).Failed(errors.New(address))))
+		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, digest.Digest{}).Failed(errors.New(address))))
 		row = stored(t, db)
 		require.Equal(t, "internal", row["code"], "an error that is no fault")
 		require.Equal(t, "<nil>", row["email_digest"])
 		require.Equal(t, "<nil>", row["account_id"])
 		require.Empty(t, row["actor"])
 
-		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, nil)))
+		require.NoError(t, r.Record(t.Context(), OfAddress(Installation, PortalCreated, digest.Digest{})))
 		row = stored(t, db)
 		require.Equal(t, "success", row["outcome"])
 		require.Empty(t, row["code"])
@@ -87,11 +92,12 @@ func TestAnEventNamesItsTarget(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		r, id := NewRecorder(db, time.Now), uuid.Must(uuid.NewV7())
+		portalID, keyID, invitationID := ids.Portal{UUID: id}, ids.APIKey{UUID: id}, ids.Invitation{UUID: id}
 		for want, target := range map[[3]string]Target{
-			{"portal", id.String(), "acme"}: PortalTarget(id, "acme"),
-			{"api_key", id.String(), "ci"}:  APIKeyTarget(id, "ci"),
+			{"portal", id.String(), "acme"}: PortalTarget(portalID, "acme"),
+			{"api_key", id.String(), "ci"}:  APIKeyTarget(keyID, "ci"),
 			{"signing_key", "kid", "kid"}:   SigningKeyTarget("kid"),
-			{"invitation", id.String(), ""}: InvitationTarget(id),
+			{"invitation", id.String(), ""}: InvitationTarget(invitationID),
 		} {
 			require.NoError(t, r.Record(t.Context(), OfTarget(Installation, PortalChanged, target).Changed("name", "lockout")))
 			row := stored(t, db)
@@ -99,18 +105,18 @@ func TestAnEventNamesItsTarget(t *testing.T) {
 			require.Equal(t, "lockout,name", row["changed"])
 			require.Equal(t, uuid.Nil.String(), row["portal_id"])
 		}
-		require.NoError(t, r.Record(t.Context(), OfAddress(id, InvitationDeleted, []byte("a digest")).
-			WithTarget(InvitationTarget(id)).WithAccount(uuid.Nil)))
+		require.NoError(t, r.Record(t.Context(), OfAddress(portalID, InvitationDeleted, someone).
+			WithTarget(InvitationTarget(invitationID)).WithAccount(ids.Account{})))
 		row := stored(t, db)
-		require.Equal(t, []string{"invitation", "a digest", "<nil>"}, []string{row["target_kind"], row["email_digest"], row["account_id"]})
+		require.Equal(t, []string{"invitation", string(someone[:]), "<nil>"}, []string{row["target_kind"], row["email_digest"], row["account_id"]})
 	})
 }
 
 func TestActors(t *testing.T) {
 	t.Parallel()
 	for want, actor := range map[string]Actor{
-		"operator": Operator(), "api_key:" + uuid.Max.String(): APIKey(uuid.Max), "terminal": Terminal(),
-		"account:" + uuid.Max.String(): Person(uuid.Max), "": Stranger(),
+		"operator": Operator(), "api_key:" + uuid.Max.String(): APIKey(ids.APIKey{UUID: uuid.Max}), "terminal": Terminal(),
+		"account:" + uuid.Max.String(): Person(ids.Account{UUID: uuid.Max}), "": Stranger(),
 	} {
 		require.Equal(t, want, actor.String())
 	}
@@ -125,12 +131,12 @@ func TestAnEventGoesWithItsTransaction(t *testing.T) {
 		undone := errors.New("undone")
 		for _, outcome := range []error{undone, nil} {
 			err := db.InTx(t.Context(), func(ctx context.Context) error {
-				require.NoError(t, r.Record(ctx, OfAddress(Installation, AccountDeleted, nil)))
+				require.NoError(t, r.Record(ctx, OfAddress(Installation, AccountDeleted, digest.Digest{})))
 				return outcome
 			})
 			require.Equal(t, outcome, err)
 			var rows int
-			require.NoError(t, db.From(t.Context()).Raw("SELECT COUNT(*) FROM audit_events WHERE portal_id = ?", uuid.Nil).Row().Scan(&rows))
+			require.NoError(t, db.From(t.Context()).Raw("SELECT COUNT(*) FROM audit_events WHERE portal_id = ?", Installation).Row().Scan(&rows))
 			require.Equal(t, outcome == nil, rows == 1)
 		}
 	})
@@ -141,7 +147,7 @@ func TestACallerTravelsInTheContext(t *testing.T) {
 	require.Equal(t, &Caller{}, CallerOf(context.Background()))
 	caller := &Caller{Actor: Operator()}
 	ctx := WithCaller(context.Background(), caller)
-	CallerOf(ctx).Actor = Person(uuid.Max) // who calls is found out on the way
+	CallerOf(ctx).Actor = Person(ids.Account{UUID: uuid.Max}) // who calls is found out on the way
 	require.Same(t, caller, CallerOf(ctx))
 	require.Equal(t, "account:"+uuid.Max.String(), caller.Actor.String())
 }

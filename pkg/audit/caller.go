@@ -3,7 +3,7 @@ package audit
 import (
 	"context"
 
-	"github.com/google/uuid"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Actor says who did something. The zero Actor is a stranger.
@@ -13,10 +13,10 @@ type Actor struct{ text string }
 func Operator() Actor { return Actor{"operator"} }
 
 // APIKey is a program that calls with an API key.
-func APIKey(id uuid.UUID) Actor { return Actor{"api_key:" + id.String()} }
+func APIKey(id ids.APIKey) Actor { return Actor{"api_key:" + id.String()} }
 
 // Person is a person who is logged in.
-func Person(accountID uuid.UUID) Actor { return Actor{"account:" + accountID.String()} }
+func Person(accountID ids.Account) Actor { return Actor{"account:" + accountID.String()} }
 
 // Terminal is whoever runs a command of this program.
 func Terminal() Actor { return Actor{"terminal"} }

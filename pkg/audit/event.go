@@ -3,7 +3,8 @@ package audit
 import (
 	"slices"
 
-	"github.com/google/uuid"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Target is the thing that an event is about, where that is no person. It must name nobody: an address never goes in.
@@ -14,48 +15,48 @@ type Target struct {
 }
 
 // PortalTarget is a portal as a target.
-func PortalTarget(id uuid.UUID, slug string) Target { return Target{"portal", id.String(), slug} }
+func PortalTarget(id ids.Portal, slug string) Target { return Target{"portal", id.String(), slug} }
 
 // APIKeyTarget is an API key as a target.
-func APIKeyTarget(id uuid.UUID, name string) Target { return Target{"api_key", id.String(), name} }
+func APIKeyTarget(id ids.APIKey, name string) Target { return Target{"api_key", id.String(), name} }
 
 // SigningKeyTarget is a signing key as a target.
 func SigningKeyTarget(kid string) Target { return Target{"signing_key", kid, kid} }
 
 // InvitationTarget is an invitation as a target. Its only name would be the address of the person, which is left out.
-func InvitationTarget(id uuid.UUID) Target { return Target{"invitation", id.String(), ""} }
+func InvitationTarget(id ids.Invitation) Target { return Target{"invitation", id.String(), ""} }
 
 // Event is one thing that happened. A person is named by the account's id and a digest of the address, so that
 // deleting the person leaves the event without the person.
 type Event struct {
-	portalID    uuid.UUID
+	portalID    ids.Portal
 	kind        Type
 	err         error
-	emailDigest []byte
-	accountID   uuid.NullUUID
+	emailDigest digest.Digest
+	accountID   ids.Account
 	target      Target
 	changed     []string
 	hints       []string
 }
 
-// OfAccount is an event about an account. The digest is that of its address; nil where it is not at hand.
-func OfAccount(portalID uuid.UUID, what Type, accountID uuid.UUID, emailDigest []byte) Event {
+// OfAccount is an event about an account. The digest is that of its address; zero where it is not at hand.
+func OfAccount(portalID ids.Portal, what Type, accountID ids.Account, emailDigest digest.Digest) Event {
 	return OfAddress(portalID, what, emailDigest).WithAccount(accountID)
 }
 
 // OfAddress is an event about an address that has no account, or not for certain.
-func OfAddress(portalID uuid.UUID, what Type, emailDigest []byte) Event {
+func OfAddress(portalID ids.Portal, what Type, emailDigest digest.Digest) Event {
 	return Event{portalID: portalID, kind: what, emailDigest: emailDigest}
 }
 
 // OfTarget is an event about a thing. Its portal is Installation where it must outlive the portal.
-func OfTarget(portalID uuid.UUID, what Type, target Target) Event {
+func OfTarget(portalID ids.Portal, what Type, target Target) Event {
 	return Event{portalID: portalID, kind: what, target: target}
 }
 
-// WithAccount adds the account of the address; uuid.Nil adds none.
-func (e Event) WithAccount(id uuid.UUID) Event {
-	e.accountID = uuid.NullUUID{UUID: id, Valid: id != uuid.Nil}
+// WithAccount adds the account of the address; the zero id adds none.
+func (e Event) WithAccount(id ids.Account) Event {
+	e.accountID = id
 	return e
 }
 

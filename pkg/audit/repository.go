@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // row is an event with what it has when it is written.
@@ -36,7 +37,7 @@ func (r *Recorder) insert(ctx context.Context, rows []row) error {
 }
 
 // Sweep deletes at most batch events of a portal from before a time, and tells how many went.
-func (r *Recorder) Sweep(ctx context.Context, portalID uuid.UUID, before time.Time, batch int) (int, error) {
+func (r *Recorder) Sweep(ctx context.Context, portalID ids.Portal, before time.Time, batch int) (int, error) {
 	gone := r.db.From(ctx).Exec(`DELETE FROM audit_events WHERE portal_id = ? AND id IN (
 		SELECT id FROM audit_events WHERE portal_id = ? AND at < ? ORDER BY id LIMIT ?)`,
 		portalID, portalID, before.UnixMilli(), batch)

@@ -9,9 +9,9 @@ package delivery
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Kind says what a message is about.
@@ -56,7 +56,7 @@ const (
 
 // Message is something to be told to a person.
 type Message struct {
-	ID   uuid.UUID // a UUIDv7, the caller's
+	ID   ids.Delivery // a UUIDv7, the caller's
 	Kind Kind
 	// Account is the recipient: the message goes to the address that the account has when it is sent. Without an account
 	// and an invitation it goes to nobody: the same row and a job that sends nothing.
@@ -67,7 +67,7 @@ type Message struct {
 	Typed string
 	// Purpose, Subject and Generation name the secret that the message carries, if it does.
 	Purpose    string
-	Subject    []byte
+	Subject    digest.Digest
 	Generation int64
 	Locale     string
 	Network    string // where the request came from, for the message to say; "" for nowhere
@@ -75,14 +75,14 @@ type Message struct {
 
 // Invitation names an invitation, and which of its codes.
 type Invitation struct {
-	ID      uuid.UUID
+	ID      ids.Invitation
 	Counter int64
 }
 
 // Job has a message sent: the kind of job that package dispatch works on.
 type Job struct {
-	PortalID uuid.UUID `json:"portal_id"`
-	ID       uuid.UUID `json:"id"`
+	PortalID ids.Portal   `json:"portal_id"`
+	ID       ids.Delivery `json:"id"`
 }
 
 // JobKind is the kind of a Job in the queue's table.
@@ -93,15 +93,15 @@ func (Job) Kind() string { return JobKind }
 
 // Delivery is a message as the table has it.
 type Delivery struct {
-	PortalID       uuid.UUID
-	ID             uuid.UUID
+	PortalID       ids.Portal
+	ID             ids.Delivery
 	Kind           Kind
 	Channel        string
 	Masked         string // the address as the request named it, masked; "" for none
-	AccountID      uuid.NullUUID
-	InvitationID   uuid.NullUUID
+	AccountID      ids.Account
+	InvitationID   ids.Invitation
 	Purpose        string
-	Subject        []byte
+	Subject        digest.Digest
 	Generation     int64 // of the secret, or the counter of the invitation's code
 	Locale         string
 	Network        string
@@ -114,11 +114,11 @@ type Delivery struct {
 func (d *Delivery) OnItsWay() bool { return d.Status == Queued || d.Status == Delayed }
 
 // ToNobody reports whether the message never had a recipient, or the recipient was deleted.
-func (d *Delivery) ToNobody() bool { return !d.AccountID.Valid && !d.InvitationID.Valid }
+func (d *Delivery) ToNobody() bool { return d.AccountID.IsZero() && d.InvitationID.IsZero() }
 
 // Receipt is what the caller who asked for a message may follow.
 type Receipt struct {
-	ID        uuid.UUID
+	ID        ids.Delivery
 	Channel   string
 	To        *string // the masked address that the request named
 	Sender    string  // the address that the message comes from

@@ -15,9 +15,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -33,7 +34,7 @@ type fixture struct {
 	t       *testing.T
 	db      *database.DB
 	portals *portal.Service
-	digests *installation.Digests
+	digests *digest.Digester
 	portal  *portal.Portal
 
 	skew atomic.Int64 // how far the clock is ahead
@@ -44,7 +45,7 @@ func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *f
 	f := &fixture{t: t, db: db}
 	ring, err := keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
-	f.digests, err = installation.Open(context.Background(), db, ring)
+	f.digests, err = digest.Open(context.Background(), db, ring)
 	require.NoError(t, err)
 	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
 	settings := portal.Defaults()
@@ -82,9 +83,12 @@ func (f *fixture) person(address string) *account.Account {
 }
 
 func (f *fixture) message(a *account.Account) delivery.Message {
+	f.t.Helper()
+	id, err := ids.New[ids.Delivery]()
+	require.NoError(f.t, err)
 	return delivery.Message{
-		ID: uuid.Must(uuid.NewV7()), Kind: delivery.ResetPassword, Account: a, Typed: a.Email.Typed(), Purpose: "password",
-		Subject: []byte("subject"), Generation: 1, Locale: "en", Network: "192.0.2.7",
+		ID: id, Kind: delivery.ResetPassword, Account: a, Typed: a.Email.Typed(), Purpose: "password",
+		Subject: digest.Digest{1}, Generation: 1, Locale: "en", Network: "192.0.2.7",
 	}
 }
 

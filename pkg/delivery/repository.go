@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // repository keeps messages and how many each recipient got.
@@ -16,7 +16,7 @@ type repository struct{ db *database.DB }
 func (r repository) insert(ctx context.Context, queued []*Delivery) error {
 	var values database.Values
 	for _, d := range queued {
-		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.Subject,
+		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.Subject.Bytes(),
 			d.Generation, d.Locale, d.Network, d.Status, 0, "", d.CreatedAt.UnixMilli())
 	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
@@ -36,22 +36,22 @@ func (d *Delivery) scan(row database.Row) error {
 }
 
 // get reads a message. Errors: database.ErrNotFound.
-func (r repository) get(ctx context.Context, portalID, id uuid.UUID) (*Delivery, error) {
+func (r repository) get(ctx context.Context, portalID ids.Portal, id ids.Delivery) (*Delivery, error) {
 	d := &Delivery{PortalID: portalID}
 	return d, d.scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id = ?`,
 		portalID, id).Row())
 }
 
 // list reads messages, in no order.
-func (r repository) list(ctx context.Context, portalID uuid.UUID, ids []uuid.UUID) ([]*Delivery, error) {
+func (r repository) list(ctx context.Context, portalID ids.Portal, wanted []ids.Delivery) ([]*Delivery, error) {
 	return database.Collect(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id IN ?`,
-		portalID, ids), func(row database.Row) (*Delivery, error) {
+		portalID, wanted), func(row database.Row) (*Delivery, error) {
 		d := &Delivery{PortalID: portalID}
 		return d, d.scan(row)
 	})
 }
 
-func (r repository) begin(ctx context.Context, d *Delivery, recipient []byte, now time.Time) (admitted bool, err error) {
+func (r repository) begin(ctx context.Context, d *Delivery, recipient digest.Digest, now time.Time) (admitted bool, err error) {
 	admitted = true
 	err = r.db.InTx(ctx, func(ctx context.Context) error {
 		var attempts int64
@@ -71,7 +71,7 @@ const entryWidth = 13
 
 // admit is one statement, so that of any number of messages at once exactly as many are admitted as the day allows, on
 // any number of instances. The oldest entry of a full log is compared as text, which its fixed width allows.
-func (r repository) admit(ctx context.Context, recipient []byte, now time.Time) (bool, error) {
+func (r repository) admit(ctx context.Context, recipient digest.Digest, now time.Time) (bool, error) {
 	const full = `substr(recipients.messages, @last, 13) > @yesterday`
 	var suppressed bool
 	err := r.db.From(ctx).Raw(`INSERT INTO recipients (suppressed, digest, messages, updated_at)
@@ -105,12 +105,11 @@ func (r repository) note(ctx context.Context, d *Delivery, o outcome) error {
 		o.status, o.answer, database.Millis(o.sent), database.Millis(o.next), d.PortalID, d.ID).Error)
 }
 
-// forget leaves the rows, so that receipts are answered as if there had never been anybody. No account has the id of an
-// invitation.
-func (r repository) forget(ctx context.Context, portalID uuid.UUID, whose []uuid.UUID) error {
+// forget leaves the rows, so that receipts are answered as if there had never been anybody. The zero account is none.
+func (r repository) forget(ctx context.Context, portalID ids.Portal, accountID ids.Account, invitations []ids.Invitation) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries SET account_id = NULL, invitation_id = NULL, network = '',
 			provider_answer = ''
-		WHERE portal_id = ? AND (account_id IN ? OR invitation_id IN ?)`, portalID, whose, whose).Error)
+		WHERE portal_id = ? AND (account_id = ? OR invitation_id IN ?)`, portalID, accountID, invitations).Error)
 }
 
 // waiting tells since when the oldest untried message waits (nil for none), and how many refused ones are older than
@@ -142,7 +141,7 @@ func (r repository) sweep(ctx context.Context, before time.Time, batch int) (int
 	return total, nil
 }
 
-func (r repository) firstConfirmation(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
+func (r repository) firstConfirmation(ctx context.Context, portalID ids.Portal, accountID ids.Account) (network string, at time.Time, err error) {
 	var created int64
 	err = r.db.From(ctx).Raw(`SELECT network, created_at FROM deliveries
 		WHERE portal_id = ? AND account_id = ? AND kind = ? ORDER BY id LIMIT 1`, portalID, accountID, Confirm).

@@ -8,14 +8,13 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/queue"
@@ -26,7 +25,7 @@ type Parts struct {
 	DB      *database.DB
 	Queue   *queue.Queue
 	Outage  *mail.Outage // what the process knows of the relay
-	Digests *installation.Digests
+	Digests *digest.Digester
 	// PublicURL gives the sender of portals that set none: no-reply at its host.
 	PublicURL string
 	Now       func() time.Time
@@ -38,7 +37,7 @@ type Service struct {
 	repo     repository
 	queue    *queue.Queue
 	outage   *mail.Outage
-	digests  *installation.Digests
+	digests  *digest.Digester
 	host     string // of the public URL
 	now      func() time.Time
 	degraded degradedCache
@@ -96,22 +95,19 @@ func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 	}
 	switch {
 	case m.Account != nil:
-		d.AccountID = uuid.NullUUID{UUID: m.Account.ID, Valid: true}
+		d.AccountID = m.Account.ID
 	case m.Invitation != nil:
-		d.InvitationID, d.Generation = uuid.NullUUID{UUID: m.Invitation.ID, Valid: true}, m.Invitation.Counter
+		d.InvitationID, d.Generation = m.Invitation.ID, m.Invitation.Counter
 	}
 	if m.Typed != "" {
 		d.Masked = email.Mask(m.Typed)
-	}
-	if d.Subject == nil {
-		d.Subject = []byte{}
 	}
 	return d
 }
 
 // SendPasswordChanged tells the owner of an account that its password was changed, and from where.
 func (s *Service) SendPasswordChanged(ctx context.Context, p *portal.Portal, a *account.Account) error {
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Delivery]()
 	if err != nil {
 		return err
 	}
@@ -128,7 +124,7 @@ const privatePause = 5 * time.Second
 // something was really sent would tell whether the address has an account.
 //
 // Errors: not_found.
-func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id uuid.UUID) (Receipt, error) {
+func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id ids.Delivery) (Receipt, error) {
 	d, err := s.repo.get(ctx, p.ID, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return Receipt{}, fault.New(fault.NotFound)
@@ -153,15 +149,15 @@ func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id uuid.UUID) (
 
 // Reports tell how far messages have really come, for administrators, at a private portal too. What was swept is
 // not among them.
-func (s *Service) Reports(ctx context.Context, p *portal.Portal, ids []uuid.UUID) (map[uuid.UUID]Receipt, error) {
-	if len(ids) == 0 {
+func (s *Service) Reports(ctx context.Context, p *portal.Portal, wanted []ids.Delivery) (map[ids.Delivery]Receipt, error) {
+	if len(wanted) == 0 {
 		return nil, nil
 	}
-	found, err := s.repo.list(ctx, p.ID, ids)
+	found, err := s.repo.list(ctx, p.ID, wanted)
 	if err != nil {
 		return nil, err
 	}
-	reports := make(map[uuid.UUID]Receipt, len(found))
+	reports := make(map[ids.Delivery]Receipt, len(found))
 	for _, d := range found {
 		reports[d.ID] = s.receipt(p, d)
 	}
@@ -187,9 +183,9 @@ func (s *Service) receipt(p *portal.Portal, d *Delivery) Receipt {
 }
 
 // Forget unties the messages of an account that is deleted, and of its invitations, from them: what is still queued is
-// not sent. uuid.Nil is no account.
-func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID uuid.UUID, invitations []uuid.UUID) error {
-	return s.repo.forget(ctx, p.ID, append(invitations, accountID))
+// not sent. The zero id is no account.
+func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID ids.Account, invitations []ids.Invitation) error {
+	return s.repo.forget(ctx, p.ID, accountID, invitations)
 }
 
 // Sweep deletes at most batch messages, and as many recipients, that nothing has happened to since before, and tells

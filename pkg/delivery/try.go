@@ -4,20 +4,19 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Get reads a message. Errors: database.ErrNotFound.
-func (s *Service) Get(ctx context.Context, portalID, id uuid.UUID) (*Delivery, error) {
+func (s *Service) Get(ctx context.Context, portalID ids.Portal, id ids.Delivery) (*Delivery, error) {
 	return s.repo.get(ctx, portalID, id)
 }
 
 // BeginTry counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
 // got DailyMessages in the last 24 hours.
 func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (admitted bool, err error) {
-	return s.repo.begin(ctx, d, s.digests.Subject(uuid.Nil, to.Canonical()), s.clock())
+	return s.repo.begin(ctx, d, s.digests.OfEmail(ids.Portal{}, to), s.clock())
 }
 
 // End notes the final status of a message, with the provider's answer or the reason. A message that has a final status
@@ -38,6 +37,6 @@ func (s *Service) Delay(ctx context.Context, d *Delivery, answer string, next ti
 
 // FirstConfirmation tells when the first confirmation of an account was asked for, and from where. Errors:
 // database.ErrNotFound.
-func (s *Service) FirstConfirmation(ctx context.Context, portalID, accountID uuid.UUID) (network string, at time.Time, err error) {
+func (s *Service) FirstConfirmation(ctx context.Context, portalID ids.Portal, accountID ids.Account) (network string, at time.Time, err error) {
 	return s.repo.firstConfirmation(ctx, portalID, accountID)
 }

@@ -18,9 +18,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
@@ -41,7 +42,7 @@ type fixture struct {
 	ring     *keyring.Ring
 	portals  *portal.Service
 	accounts *account.Repository
-	digests  *installation.Digests
+	digests  *digest.Digester
 	portal   *portal.Portal
 	secrets  *onetime.Service
 	log      *syncBuffer
@@ -55,7 +56,7 @@ func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *f
 	var err error
 	f.ring, err = keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
-	f.digests, err = installation.Open(context.Background(), db, f.ring)
+	f.digests, err = digest.Open(context.Background(), db, f.ring)
 	require.NoError(t, err)
 	f.secrets = onetime.NewService(onetime.NewRepository(db), f.ring, f.now)
 	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
@@ -141,7 +142,8 @@ func (f *fixture) person(address, name string) *account.Account {
 	f.t.Helper()
 	parsed, err := email.Parse(address)
 	require.NoError(f.t, err)
-	id := uuid.Must(uuid.NewV7())
+	id, err := ids.New[ids.Account]()
+	require.NoError(f.t, err)
 	var given *string
 	if name != "" {
 		given = &name
@@ -158,9 +160,11 @@ func (f *fixture) person(address, name string) *account.Account {
 // reset is a message that carries a secret, which is good for two days unless ttl says otherwise.
 func (f *fixture) reset(a *account.Account, ttl ...time.Duration) delivery.Message {
 	f.t.Helper()
+	id, err := ids.New[ids.Delivery]()
+	require.NoError(f.t, err)
 	m := delivery.Message{
-		ID: uuid.Must(uuid.NewV7()), Kind: delivery.ResetPassword, Account: a, Purpose: string(onetime.Password),
-		Subject: keyring.Random(32), Locale: "en", Network: "192.0.2.7",
+		ID: id, Kind: delivery.ResetPassword, Account: a, Purpose: string(onetime.Password),
+		Subject: digest.Digest(keyring.Random(digest.Size)), Locale: "en", Network: "192.0.2.7",
 	}
 	if a != nil {
 		m.Typed = a.Email.Typed()
@@ -211,7 +215,7 @@ type row struct {
 	NextAttemptAt  *int64
 }
 
-func (f *fixture) row(id uuid.UUID) (r row) {
+func (f *fixture) row(id ids.Delivery) (r row) {
 	f.t.Helper()
 	require.NoError(f.t, f.db.From(context.Background()).Raw(`SELECT status, attempts, provider_answer, sent_at, next_attempt_at
 		FROM deliveries WHERE portal_id = ? AND id = ?`, f.portal.ID, id).Row().
@@ -220,7 +224,7 @@ func (f *fixture) row(id uuid.UUID) (r row) {
 }
 
 // becomes waits for a status.
-func (f *fixture) becomes(id uuid.UUID, want delivery.Status) row {
+func (f *fixture) becomes(id ids.Delivery, want delivery.Status) row {
 	f.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		r := f.row(id)

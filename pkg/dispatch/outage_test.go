@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -28,18 +28,18 @@ func TestARelayThatHangs(t *testing.T) {
 			f.over(relay)(o)
 			o.SendTimeout, o.FirstRetry = time.Second, time.Hour
 		})
-		var ids []uuid.UUID
+		var queued []ids.Delivery
 		for i := range 30 {
 			m := f.reset(f.person(fmt.Sprintf("person%d@example.com", i), ""))
 			f.send(s, m)
-			ids = append(ids, m.ID)
+			queued = append(queued, m.ID)
 		}
-		for _, id := range ids {
+		for _, id := range queued {
 			f.becomes(id, delivery.Delayed)
 		}
 		require.True(t, s.Degraded(context.Background()))
 		f.skew.Store(int64(6 * time.Second))
-		receipt, err := s.Receipt(context.Background(), f.portal, ids[0])
+		receipt, err := s.Receipt(context.Background(), f.portal, queued[0])
 		require.NoError(t, err)
 		require.Equal(t, delivery.Delayed, receipt.Status)
 		relay.Hang(false)
@@ -61,21 +61,21 @@ func TestAnOutageEnds(t *testing.T) {
 		}
 		s := f.started(patient)
 		f.started(patient)
-		var ids []uuid.UUID
+		var queued []ids.Delivery
 		for i := range messages {
 			m := f.reset(f.person(fmt.Sprintf("person%d@example.com", i), ""))
 			f.send(s, m)
-			ids = append(ids, m.ID)
+			queued = append(queued, m.ID)
 		}
-		for _, id := range ids {
+		for _, id := range queued {
 			f.becomes(id, delivery.Delayed)
 		}
 		require.True(t, s.Degraded(context.Background()))
-		require.Contains(t, f.row(ids[0]).ProviderAnswer, "the relay cannot be reached")
+		require.Contains(t, f.row(queued[0]).ProviderAnswer, "the relay cannot be reached")
 
 		relay.Up(t)
 		got := relay.Wait(t, messages, patience)
-		for _, id := range ids {
+		for _, id := range queued {
 			f.becomes(id, delivery.Sent)
 		}
 		recipients := make(map[string]int)

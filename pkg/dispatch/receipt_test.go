@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -47,7 +48,7 @@ func TestPrivateReceiptsAreAlike(t *testing.T) {
 				require.Equal(t, "s•••@example.com", *receipt.To)
 			}
 		}
-		_, err := s.Receipt(context.Background(), f.portal, uuid.New())
+		_, err := s.Receipt(context.Background(), f.portal, ids.Delivery{UUID: uuid.New()})
 		require.Equal(t, fault.NotFound, fault.CodeOf(err))
 	})
 }

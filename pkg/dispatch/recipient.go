@@ -61,10 +61,10 @@ type recipient struct {
 // recipient finds whom a message goes to and derives the secret that it carries, if it does. dead says why nothing is to
 // be sent any more.
 func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recipient, dead string, err error) {
-	if d.InvitationID.Valid {
+	if !d.InvitationID.IsZero() {
 		return s.invitee(ctx, d)
 	}
-	a, err := s.accounts.ByID(ctx, d.PortalID, d.AccountID.UUID)
+	a, err := s.accounts.ByID(ctx, d.PortalID, d.AccountID)
 	if errors.Is(err, database.ErrNotFound) {
 		return to, noAccountAnswer, nil
 	}
@@ -87,7 +87,7 @@ func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recip
 
 // invitee is the recipient of a message with the code of an invitation.
 func (s *Service) invitee(ctx context.Context, d *delivery.Delivery) (to recipient, dead string, err error) {
-	i, err := s.invitations.Invitee(ctx, d.PortalID, delivery.Invitation{ID: d.InvitationID.UUID, Counter: d.Generation})
+	i, err := s.invitations.Invitee(ctx, d.PortalID, delivery.Invitation{ID: d.InvitationID, Counter: d.Generation})
 	dead, err = deadBecause(err, noInvitationAnswer)
 	return recipient{
 		address: i.Address, inviter: i.Inviter, secret: secret{i.Code, i.Code, i.ExpiresAt}, askedAt: d.CreatedAt,

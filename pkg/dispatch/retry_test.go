@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 )
@@ -205,8 +205,8 @@ func TestOneRecipientGetsFiftyADay(t *testing.T) {
 		f.started(f.over(relay))
 		s := f.started(f.over(relay))
 		anna := f.person("Anna@example.com", "")
-		ids := make(map[delivery.Status]int)
-		var sent []uuid.UUID
+		tally := make(map[delivery.Status]int)
+		var sent []ids.Delivery
 		for range delivery.DailyMessages + 5 {
 			m := f.reset(anna)
 			f.send(s, m)
@@ -214,9 +214,9 @@ func TestOneRecipientGetsFiftyADay(t *testing.T) {
 		}
 		for _, id := range sent {
 			require.Eventually(t, func() bool { return f.row(id).Status != delivery.Queued }, patience, 5*time.Millisecond)
-			ids[f.row(id).Status]++
+			tally[f.row(id).Status]++
 		}
-		require.Equal(t, map[delivery.Status]int{delivery.Sent: delivery.DailyMessages, delivery.Suppressed: 5}, ids)
+		require.Equal(t, map[delivery.Status]int{delivery.Sent: delivery.DailyMessages, delivery.Suppressed: 5}, tally)
 
 		other := f.reset(f.person("bert@example.com", ""))
 		f.send(s, other)

@@ -63,7 +63,7 @@ func (s *Service) send(ctx context.Context, d *delivery.Delivery, o *outgoing, c
 		s.wakeIf(ctx, s.outage.RefusedForGood())
 		return 0, s.end(ctx, d, delivery.Failed, answer)
 	case mail.RefusedForNow:
-		s.wakeIf(ctx, s.outage.RefusedForNow(d.ID))
+		s.wakeIf(ctx, s.outage.RefusedForNow(d.ID.UUID))
 	default:
 		s.outage.Unreached(begun, answer, s.probeEvery)
 	}

@@ -5,11 +5,10 @@ package erasure
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -48,7 +47,7 @@ func NewService(with Parts) *Service {
 // keyed digests of the address.
 //
 // Errors: not_found.
-func (s *Service) Account(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+func (s *Service) Account(ctx context.Context, p *portal.Portal, id ids.Account) error {
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		a, err := s.accounts.Get(ctx, p, id)
 		if err != nil {

@@ -2,6 +2,7 @@ package erasure
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -17,8 +18,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
@@ -32,7 +34,7 @@ func newService(t *testing.T, db *database.DB) *Service {
 	t.Helper()
 	ring, err := keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
-	digests, err := installation.Open(t.Context(), db, ring)
+	digests, err := digest.Open(t.Context(), db, ring)
 	require.NoError(t, err)
 	recorder := audit.NewRecorder(db, time.Now)
 	portals, accounts := portal.NewService(portal.NewRepository(db), recorder, time.Now), account.NewRepository(db)
@@ -50,15 +52,20 @@ func newService(t *testing.T, db *database.DB) *Service {
 
 // person is somebody at a portal, with all that may stand for them in a row.
 type person struct {
-	portalID, id uuid.UUID
-	email        string
-	digest       []byte
-	personal     string // what only they would have said: a name, a phone number, a masked address
+	portalID ids.Portal
+	id       ids.Account
+	email    string
+	digest   digest.Digest
+	personal string // what only they would have said: a name, a phone number, a masked address
 }
 
-func newPerson(portalID uuid.UUID, name string) person {
-	return person{portalID, uuid.Must(uuid.NewV7()), name + "@example.com", []byte("digest of " + name), "personal " + name}
+func newPerson(portalID ids.Portal, name string) person {
+	return person{
+		portalID, ids.Account{UUID: uuid.Must(uuid.NewV7())}, name + "@example.com", sha256.Sum256([]byte(name)), "personal " + name,
+	}
 }
+
+func newPortalID() ids.Portal { return ids.Portal{UUID: uuid.Must(uuid.NewV7())} }
 
 // By which of a row's columns it is somebody's.
 var (
@@ -131,7 +138,7 @@ func (p person) traces(t *testing.T, db *database.DB) (found []string) {
 			if ok {
 				text = string(octets)
 			}
-			if text == p.id.String() || bytes.Equal(octets, p.digest) || strings.Contains(text, p.email) || text == p.personal {
+			if text == p.id.String() || bytes.Equal(octets, p.digest[:]) || strings.Contains(text, p.email) || text == p.personal {
 				found = append(found, c.String())
 			}
 		}
@@ -158,9 +165,9 @@ var leftOfAPerson = map[string]string{
 func TestAnErasedAccountIsNowhere(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		s, portalID := newService(t, db), uuid.Must(uuid.NewV7())
+		s, portalID := newService(t, db), newPortalID()
 		ada, bob, carol := newPerson(portalID, "ada"), newPerson(portalID, "bob"), newPerson(portalID, "carol")
-		elsewhere := newPerson(uuid.Must(uuid.NewV7()), "eve")
+		elsewhere := newPerson(newPortalID(), "eve")
 		elsewhere.id = ada.id // the portal is a part of the key
 		bob.fill(t, db, nil)
 		carol.fill(t, db, nil)
@@ -195,7 +202,7 @@ func TestAnErasedAccountIsNowhere(t *testing.T) {
 }
 
 // rowsOf counts the rows of a portal in each table that has them.
-func rowsOf(t *testing.T, db *database.DB, portalID uuid.UUID) map[string]int {
+func rowsOf(t *testing.T, db *database.DB, portalID ids.Portal) map[string]int {
 	t.Helper()
 	rows := map[string]int{}
 	for _, c := range databasetest.Columns(t, db) {
@@ -213,7 +220,7 @@ func TestAnErasedPortalIsNowhere(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		s := newService(t, db)
-		ada, eve := newPerson(uuid.Must(uuid.NewV7()), "ada"), newPerson(uuid.Must(uuid.NewV7()), "eve")
+		ada, eve := newPerson(newPortalID(), "ada"), newPerson(newPortalID(), "eve")
 		ada.fill(t, db, nil)
 		eve.fill(t, db, nil)
 		for table, rows := range rowsOf(t, db, ada.portalID) {

@@ -3,9 +3,8 @@ package erasure
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // portalTables hold the data of portals, in the order in which the rest of the program locks their rows. Left out are
@@ -16,7 +15,7 @@ var portalTables = []string{
 
 // deleteRows deletes every row of a portal from tables of other packages: one list here is easier to check than a method
 // in each of them.
-func deleteRows(ctx context.Context, db *database.DB, portalID uuid.UUID) error {
+func deleteRows(ctx context.Context, db *database.DB, portalID ids.Portal) error {
 	for _, table := range portalTables {
 		if err := db.From(ctx).Exec("DELETE FROM "+table+" WHERE portal_id = ?", portalID).Error; err != nil {
 			return database.Err(err)

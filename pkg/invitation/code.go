@@ -7,10 +7,10 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/google/uuid"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -37,7 +37,7 @@ const codePurpose keyring.Purpose = "invitation-code"
 type codes struct{ ring *keyring.Ring }
 
 // derive gives the code of an invitation in groups of five. Errors: keyring.ErrUnknownKey.
-func (c codes) derive(portalID uuid.UUID, of serial) (string, error) {
+func (c codes) derive(portalID ids.Portal, of serial) (string, error) {
 	plain, err := c.plain(portalID, of)
 	if err != nil {
 		return "", err
@@ -49,9 +49,9 @@ func (c codes) derive(portalID uuid.UUID, of serial) (string, error) {
 	return strings.Join(groups, "-"), nil
 }
 
-func (c codes) plain(portalID uuid.UUID, of serial) (string, error) {
+func (c codes) plain(portalID ids.Portal, of serial) (string, error) {
 	head := uint64(of.number)<<counterBits | uint64(of.counter)
-	mac, err := c.ring.MAC(of.key, codePurpose, portalID[:], binary.BigEndian.AppendUint64(nil, head))
+	mac, err := c.ring.MAC(of.key, codePurpose, portalID.UUID[:], binary.BigEndian.AppendUint64(nil, head))
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +63,7 @@ func (c codes) plain(portalID uuid.UUID, of serial) (string, error) {
 // read gives what a code was derived from, however it was typed. It asks no database.
 //
 // Errors: token_invalid.
-func (c codes) read(portalID uuid.UUID, typed string) (serial, error) {
+func (c codes) read(portalID ids.Portal, typed string) (serial, error) {
 	plain, ok := plainCode(typed)
 	if !ok {
 		return serial{}, fault.New(fault.TokenInvalid)

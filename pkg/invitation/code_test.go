@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -23,13 +24,13 @@ import (
 const digitsOfCrockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 var (
-	here  = uuid.UUID{15: 1}
-	there = uuid.UUID{15: 2}
+	here  = ids.Portal{UUID: uuid.UUID{15: 1}}
+	there = ids.Portal{UUID: uuid.UUID{15: 2}}
 )
 
 func codesOf(t testing.TB, keys ...byte) codes { return codes{ringOf(t, keys...)} }
 
-func (c codes) must(t testing.TB, portalID uuid.UUID, of serial) string {
+func (c codes) must(t testing.TB, portalID ids.Portal, of serial) string {
 	t.Helper()
 	code, err := c.derive(portalID, of)
 	require.NoError(t, err)
@@ -73,7 +74,7 @@ func TestCodeLayout(t *testing.T) {
 	for _, of := range serials(c.ring.Primary()) {
 		head := new(big.Int).Add(new(big.Int).Lsh(big.NewInt(of.number), 10), big.NewInt(of.counter))
 		mac := hmac.New(sha256.New, subkey)
-		for _, part := range [][]byte{here[:], head.FillBytes(make([]byte, 8))} {
+		for _, part := range [][]byte{here.UUID[:], head.FillBytes(make([]byte, 8))} {
 			mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 			mac.Write(part)
 		}
@@ -100,8 +101,8 @@ func TestCodesAreThoseOfEarlierVersions(t *testing.T) {
 	c := codesOf(t, 2, 1)
 	random := rand.New(rand.NewPCG(9, 8))
 	for range 100_000 {
-		portalID := uuid.UUID{}
-		binary.BigEndian.PutUint64(portalID[:], random.Uint64())
+		portalID := ids.Portal{}
+		binary.BigEndian.PutUint64(portalID.UUID[:], random.Uint64())
 		of := serial{1 + random.Int64N(maxNumber), random.Int64N(maxCounter + 1), c.ring.IDs()[random.IntN(2)]}
 		want := byFiveBits(t, c.ring, portalID, of)
 		require.Equal(t, want, c.must(t, portalID, of), "%+v", of)
@@ -111,10 +112,10 @@ func TestCodesAreThoseOfEarlierVersions(t *testing.T) {
 	}
 }
 
-func byFiveBits(t *testing.T, ring *keyring.Ring, portalID uuid.UUID, of serial) string {
+func byFiveBits(t *testing.T, ring *keyring.Ring, portalID ids.Portal, of serial) string {
 	t.Helper()
 	head := uint64(of.number)<<10 | uint64(of.counter)
-	mac, err := ring.MAC(of.key, codePurpose, portalID[:], binary.BigEndian.AppendUint64(nil, head))
+	mac, err := ring.MAC(of.key, codePurpose, portalID.UUID[:], binary.BigEndian.AppendUint64(nil, head))
 	require.NoError(t, err)
 	var code []byte
 	for i := range 20 {
@@ -189,7 +190,7 @@ func TestCodeOfElsewhereIsInvalid(t *testing.T) {
 	_, err = codesOf(t, 2).read(here, code)
 	requireCode(t, fault.TokenInvalid, err)
 
-	mac, err := c.ring.MAC(of.key, "onetime-token", here[:], binary.BigEndian.AppendUint64(nil, 1<<counterBits))
+	mac, err := c.ring.MAC(of.key, "onetime-token", here.UUID[:], binary.BigEndian.AppendUint64(nil, 1<<counterBits))
 	require.NoError(t, err)
 	plain, err := c.plain(here, of)
 	require.NoError(t, err)

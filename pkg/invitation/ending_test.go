@@ -15,20 +15,21 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // requireErased holds that the row of an invitation tells nothing of a person, and is there all the same.
-func (d *desk) requireErased(id uuid.UUID) {
+func (d *desk) requireErased(id ids.Invitation) {
 	d.t.Helper()
 	var address, canonical, search, roles, entitlements, metadata, inviter string
-	var inviterID, accountID uuid.NullUUID
+	var inviterID, accountID ids.Account
 	require.NoError(d.t, d.db.From(d.ctx).Raw(`SELECT email, email_canonical, search, CAST(roles AS TEXT),
 		CAST(entitlements AS TEXT), CAST(metadata AS TEXT), inviter, inviter_id, account_id FROM invitations
 		WHERE portal_id = ? AND id = ? AND NOT open AND deleted_at = ?`, d.portal.ID, id, d.time.millis.Load()).Row().Scan(
 		&address, &canonical, &search, &roles, &entitlements, &metadata, &inviter, &inviterID, &accountID))
 	require.Equal(d.t, "[][]{}", strings.Join([]string{address, canonical, search, roles, entitlements, metadata, inviter}, ""))
-	require.False(d.t, inviterID.Valid)
-	require.False(d.t, accountID.Valid)
+	require.Zero(d.t, inviterID)
+	require.Zero(d.t, accountID)
 	require.Zero(d.t, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND invitation_id = ?`, d.portal.ID, id))
 	_, err := d.Get(d.ctx, d.portal, id)
 	requireCode(d.t, fault.NotFound, err)
@@ -43,7 +44,7 @@ func TestDelete(t *testing.T) {
 		by := d.person("admin@example.com")
 		wanted := d.wants(ann)
 		wanted.Send = true
-		i, err := d.Invite(ctx, d.portal, Inviter{AccountID: uuid.NullUUID{UUID: by.ID, Valid: true}}, wanted)
+		i, err := d.Invite(ctx, d.portal, Inviter{AccountID: by.ID}, wanted)
 		require.NoError(t, err)
 		d.resend(i)
 		require.Zero(t, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND network <> ''`, d.portal.ID), "the administrator's")
@@ -56,7 +57,7 @@ func TestDelete(t *testing.T) {
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM audit_events WHERE portal_id = ? AND type = ? AND email_digest = ?`,
 			d.portal.ID, audit.InvitationDeleted, d.subject(d.portal, i)))
 		requireCode(t, fault.NotFound, d.Delete(d.ctx, d.portal, i.ID))
-		requireCode(t, fault.NotFound, d.Delete(d.ctx, d.portal, uuid.New()))
+		requireCode(t, fault.NotFound, d.Delete(d.ctx, d.portal, ids.Invitation{UUID: uuid.New()}))
 		_, err = d.sendAgain(ann)
 		requireCode(t, fault.EmailNotFound, err)
 
@@ -126,7 +127,7 @@ func TestForgetIsOneTransaction(t *testing.T) {
 		require.ErrorIs(t, d.db.InTx(d.ctx, func(ctx context.Context) error {
 			forgotten, err := d.Forget(ctx, d.portal, a)
 			require.NoError(t, err)
-			require.Equal(t, []uuid.UUID{i.ID}, forgotten)
+			require.Equal(t, []ids.Invitation{i.ID}, forgotten)
 			require.NoError(t, d.people.Erase(ctx, d.portal, a))
 			return failed
 		}), failed)

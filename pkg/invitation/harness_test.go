@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
@@ -20,9 +19,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
@@ -86,7 +86,7 @@ func newDesk(t testing.TB, db *database.DB) *desk {
 func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *clock) *desk {
 	t.Helper()
 	ctx := context.Background()
-	digests, err := installation.Open(ctx, db, ring)
+	digests, err := digest.Open(ctx, db, ring)
 	require.NoError(t, err)
 	d := &desk{t: t, ctx: ctx, db: db, time: c}
 	recorder := audit.NewRecorder(db, c.now)
@@ -286,11 +286,11 @@ func requireCode(t testing.TB, want fault.Code, err error) {
 }
 
 // blocking is the id of the invitation that is in the way of another one.
-func blocking(t testing.TB, err error) uuid.UUID {
+func blocking(t testing.TB, err error) ids.Invitation {
 	t.Helper()
 	requireCode(t, fault.InvitationPending, err)
 	var f *fault.Error
 	require.ErrorAs(t, err, &f)
 	require.Contains(t, f.Members, "invitation_id")
-	return f.Members["invitation_id"].(uuid.UUID)
+	return f.Members["invitation_id"].(ids.Invitation)
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -23,7 +22,7 @@ type Holder struct {
 // Waiting is an invitation that holds its address: it was neither accepted nor deleted, and no account has come in its
 // place.
 type Waiting struct {
-	ID        uuid.UUID
+	ID        ids.Invitation
 	Counter   int64
 	Locale    string
 	ExpiresAt time.Time

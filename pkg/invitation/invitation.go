@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -36,7 +35,7 @@ func Statuses() []Status { return []Status{Pending, Accepted, Expired} }
 
 // Inviter is who invites: an account of the portal, or whoever else holds a key.
 type Inviter struct {
-	AccountID uuid.NullUUID
+	AccountID ids.Account
 	Name      string // of the key, where it is no account
 }
 
@@ -53,7 +52,7 @@ type New struct {
 
 // Invitation is one as it stands.
 type Invitation struct {
-	ID           uuid.UUID
+	ID           ids.Invitation
 	Email        email.Address
 	Roles        []string
 	Entitlements []string
@@ -66,12 +65,12 @@ type Invitation struct {
 	SentAt       *time.Time
 	ExpiresAt    time.Time
 	AcceptedAt   *time.Time
-	DeliveryID   uuid.NullUUID
+	DeliveryID   ids.Delivery
 
 	serial
 	open      bool
 	deletedAt *time.Time
-	accountID uuid.NullUUID
+	accountID ids.Account
 
 	// inviter is the account that invited, as it is now.
 	inviter person

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -67,7 +67,7 @@ func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, a
 
 func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
 	now := s.clock()
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Invitation]()
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +81,11 @@ func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
 		serial: serial{key: s.Ring.Primary()}, open: true,
 	}
 	if n.Send {
-		messageID, err := uuid.NewV7()
+		messageID, err := ids.New[ids.Delivery]()
 		if err != nil {
 			return nil, err
 		}
-		i.SentAt, i.DeliveryID = &now, uuid.NullUUID{UUID: messageID, Valid: true}
+		i.SentAt, i.DeliveryID = &now, messageID
 	}
 	return i, nil
 }
@@ -115,7 +115,7 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 		case m.Err != nil:
 		case !inserted[m.Invitation.ID]: // an expired one was renewed meanwhile
 			made[at].Err = fault.New(fault.InvitationPending)
-		case m.Invitation.DeliveryID.Valid:
+		case !m.Invitation.DeliveryID.IsZero():
 			messages = append(messages, s.message(p, m.Invitation))
 		}
 		events[at] = audit.OfAddress(p.ID, audit.InvitationCreated, s.subject(p, m.Invitation)).Failed(made[at].Err)
@@ -165,21 +165,21 @@ func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Made, can
 	return wanted, err
 }
 
-func (s *Service) insert(ctx context.Context, p *portal.Portal, wanted []*Invitation) (map[uuid.UUID]bool, error) {
+func (s *Service) insert(ctx context.Context, p *portal.Portal, wanted []*Invitation) (map[ids.Invitation]bool, error) {
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	return s.Invitations.insert(ctx, p.ID, wanted, func(i *Invitation) []byte { return s.subject(p, i) })
+	return s.Invitations.insert(ctx, p.ID, wanted, func(i *Invitation) digest.Digest { return s.subject(p, i) })
 }
 
-func (s *Service) subject(p *portal.Portal, i *Invitation) []byte {
-	return s.Digests.Subject(p.ID, i.Email.Canonical())
+func (s *Service) subject(p *portal.Portal, i *Invitation) digest.Digest {
+	return s.Digests.OfEmail(p.ID, i.Email)
 }
 
 // message is the mail of an invitation's newest code. Where the administrator sat is nothing to keep with it.
 func (s *Service) message(p *portal.Portal, i *Invitation) delivery.Message {
 	return delivery.Message{
-		ID: i.DeliveryID.UUID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
+		ID: i.DeliveryID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
 		Typed: i.Email.Typed(), Subject: s.subject(p, i), Locale: i.Locale,
 	}
 }

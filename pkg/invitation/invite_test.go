@@ -40,10 +40,10 @@ func TestInvite(t *testing.T) {
 		require.Equal(t, Pending, i.Status(now))
 		require.Equal(t, "operator", i.InvitedBy())
 		require.Empty(t, i.InviterName())
-		require.True(t, i.DeliveryID.Valid)
+		require.NotZero(t, i.DeliveryID)
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND id = ? AND invitation_id = ?
 			AND account_id IS NULL AND generation = 0 AND kind = ? AND locale = 'de'`,
-			d.portal.ID, i.DeliveryID.UUID, i.ID, delivery.Invited))
+			d.portal.ID, i.DeliveryID, i.ID, delivery.Invited))
 		require.Equal(t, 1, d.audited(audit.InvitationCreated, "success"))
 
 		_, err = d.Invite(d.ctx, d.portal, operator, d.wants("ANN@example.COM"))
@@ -53,7 +53,7 @@ func TestInvite(t *testing.T) {
 
 		unsent := d.invite("bob@example.com")
 		require.Nil(t, unsent.SentAt)
-		require.False(t, unsent.DeliveryID.Valid)
+		require.Zero(t, unsent.DeliveryID)
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ?`, d.portal.ID))
 	})
 }
@@ -69,7 +69,7 @@ func TestInviterIsTold(t *testing.T) {
 			a := d.person(uuid.NewString() + "@example.com")
 			_, err := d.people.Change(d.ctx, d.portal, a.ID, account.Changes{GivenName: &of.given, FamilyName: &of.family})
 			require.NoError(t, err)
-			by := Inviter{AccountID: uuid.NullUUID{UUID: a.ID, Valid: true}}
+			by := Inviter{AccountID: a.ID}
 			i, err := d.Invite(d.ctx, d.portal, by, d.wants(uuid.NewString()+"@example.com"))
 			require.NoError(t, err)
 			require.Equal(t, a.Email.Typed(), i.InvitedBy())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -98,7 +99,7 @@ func TestTheMillisecondOfTheEnd(t *testing.T) {
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
-		var want []uuid.UUID
+		var want []ids.Invitation
 		for _, i := range d.inviteMany(23) {
 			want = append(want, i.ID)
 		}
@@ -107,7 +108,7 @@ func TestListPages(t *testing.T) {
 		d.resend(d.invite("renewed@example.com"))
 		d.in(d.addPortal("other", portal.Open)).invite("elsewhere@example.com")
 
-		var got []uuid.UUID
+		var got []ids.Invitation
 		filter := Filter{Status: Pending, Query: "PERSON", Limit: 5}
 		for page := 0; ; page++ {
 			require.Less(t, page, 6)

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -40,7 +41,7 @@ func TestPortalsAreApart(t *testing.T) {
 		requireCode(t, fault.EmailNotFound, err)
 		for _, status := range append(Statuses(), "") {
 			require.Empty(t, other.listed(Filter{Status: status}))
-			require.Empty(t, other.listed(Filter{Status: status, Query: "ann", Before: uuid.Max}))
+			require.Empty(t, other.listed(Filter{Status: status, Query: "ann", Before: ids.Invitation{UUID: uuid.Max}}))
 		}
 		holder, err := d.Holder(d.ctx, other.portal, i.Email)
 		require.NoError(t, err)
@@ -73,7 +74,7 @@ func TestInviterOfAnotherPortal(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		stranger := d.in(d.addPortal("other", portal.Open)).person("stranger@example.com")
-		by := Inviter{AccountID: uuid.NullUUID{UUID: stranger.ID, Valid: true}}
+		by := Inviter{AccountID: stranger.ID}
 		i, err := d.Invite(d.ctx, d.portal, by, d.wants(ann))
 		require.NoError(t, err)
 		require.Empty(t, i.InvitedBy())

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestReadingForgives(t *testing.T) {
@@ -154,7 +155,7 @@ func TestReadingIsOfOnePortal(t *testing.T) {
 	c := codesOf(t, 1)
 	code := c.must(t, here, serial{1, 0, c.ring.Primary()})
 	for range 1000 {
-		_, err := c.read(uuid.New(), code)
+		_, err := c.read(ids.Portal{UUID: uuid.New()}, code)
 		requireCode(t, fault.TokenInvalid, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -100,8 +101,8 @@ func stands(err error) bool {
 	return code == "" || code == fault.EmailAlreadyRegistered
 }
 
-func (s *Service) subjectOf(p *portal.Portal, g Given) []byte {
-	return s.Digests.Subject(p.ID, g.Email.Canonical())
+func (s *Service) subjectOf(p *portal.Portal, g Given) digest.Digest {
+	return s.Digests.OfEmail(p.ID, g.Email)
 }
 
 func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Given) (in session.Granted, err error) {

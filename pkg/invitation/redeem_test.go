@@ -45,7 +45,7 @@ func TestRedeem(t *testing.T) {
 		i = d.again(i)
 		require.Equal(t, now, *i.AcceptedAt)
 		require.Equal(t, Accepted, i.Status(now))
-		require.Equal(t, uuid.NullUUID{UUID: a.ID, Valid: true}, i.accountID)
+		require.Equal(t, a.ID, i.accountID)
 		code, err := d.Code(d.portal, i)
 		require.NoError(t, err)
 		require.Empty(t, code)

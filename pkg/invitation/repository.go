@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -70,12 +70,12 @@ func scan(row database.Row) (*Invitation, error) {
 }
 
 // byNumber finds an invitation, deleted or not. Errors: database.ErrNotFound.
-func (r *Repository) byNumber(ctx context.Context, portalID uuid.UUID, number int64) (*Invitation, error) {
+func (r *Repository) byNumber(ctx context.Context, portalID ids.Portal, number int64) (*Invitation, error) {
 	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.number = ?`, portalID, number).Row())
 }
 
 // byID finds an invitation that was not deleted. Errors: database.ErrNotFound.
-func (r *Repository) byID(ctx context.Context, portalID, id uuid.UUID) (*Invitation, error) {
+func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.Invitation) (*Invitation, error) {
 	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.id = ? AND i.deleted_at IS NULL`,
 		portalID, id).Row())
 }
@@ -84,12 +84,12 @@ func (r *Repository) byID(ctx context.Context, portalID, id uuid.UUID) (*Invitat
 type Filter struct {
 	Status Status // "" for all
 	Query  string // what is found in the address
-	Before uuid.UUID
+	Before ids.Invitation
 	Limit  int
 }
 
 // page lists invitations, newest first.
-func (r *Repository) page(ctx context.Context, portalID uuid.UUID, f Filter, now time.Time) ([]*Invitation, error) {
+func (r *Repository) page(ctx context.Context, portalID ids.Portal, f Filter, now time.Time) ([]*Invitation, error) {
 	query, args := `SELECT `+columns+from+` WHERE i.portal_id = ? AND i.deleted_at IS NULL`, []any{portalID}
 	where := func(condition string, more ...any) {
 		query, args = query+" AND "+condition, append(args, more...)
@@ -105,7 +105,7 @@ func (r *Repository) page(ctx context.Context, portalID uuid.UUID, f Filter, now
 	if f.Query != "" {
 		where(`i.search LIKE ? ESCAPE '!'`, account.SearchPattern(f.Query))
 	}
-	if f.Before != uuid.Nil {
+	if !f.Before.IsZero() {
 		where("i.id < ?", f.Before)
 	}
 	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY i.id DESC LIMIT ?`, append(args, f.Limit)...), scan)
@@ -113,9 +113,9 @@ func (r *Repository) page(ctx context.Context, portalID uuid.UUID, f Filter, now
 
 // holder reads in one statement who has an address: an account, an invitation that waits, or both where the account is
 // an unverified registration. Any other account comes before an invitation. It joins accounts, of pkg/account.
-func (r *Repository) holder(ctx context.Context, portalID uuid.UUID, address email.Address) (Holder, error) {
+func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address email.Address) (Holder, error) {
 	var (
-		id      uuid.NullUUID
+		id      ids.Invitation
 		counter *int64
 		key     *int64
 		locale  *string
@@ -129,15 +129,15 @@ func (r *Repository) holder(ctx context.Context, portalID uuid.UUID, address ema
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
-	if err != nil || !id.Valid || a != nil && a.Claimed == nil {
+	if err != nil || id.IsZero() || a != nil && a.Claimed == nil {
 		return Holder{Account: a}, err
 	}
-	return Holder{a, &Waiting{id.UUID, *counter, *locale, *database.Time(expires), keyring.ID(*key)}}, nil
+	return Holder{a, &Waiting{id, *counter, *locale, *database.Time(expires), keyring.ID(*key)}}, nil
 }
 
 // nextNumbers takes n numbers that no invitation of the portal ever had, and gives the first. Whoever comes at the same
 // time, be it for none, waits for the transaction of ctx.
-func (r *Repository) nextNumbers(ctx context.Context, portalID uuid.UUID, n int) (first int64, err error) {
+func (r *Repository) nextNumbers(ctx context.Context, portalID ids.Portal, n int) (first int64, err error) {
 	var last int64
 	err = r.db.From(ctx).Raw(`INSERT INTO invitation_numbers (portal_id, last) VALUES (?, ?)
 		ON CONFLICT (portal_id) DO UPDATE SET last = invitation_numbers.last + excluded.last
@@ -149,26 +149,26 @@ func (r *Repository) nextNumbers(ctx context.Context, portalID uuid.UUID, n int)
 }
 
 // retire has invitations that expired let go of their addresses.
-func (r *Repository) retire(ctx context.Context, portalID uuid.UUID, canonical []string, now time.Time) error {
+func (r *Repository) retire(ctx context.Context, portalID ids.Portal, canonical []string, now time.Time) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET open = FALSE
 		WHERE portal_id = ? AND email_canonical IN ? AND open AND expires_at <= ?`,
 		portalID, canonical, now.UnixMilli()).Error)
 }
 
 // owned tells which addresses have an account that is no claim.
-func (r *Repository) owned(ctx context.Context, portalID uuid.UUID, canonical []string) (map[string]bool, error) {
+func (r *Repository) owned(ctx context.Context, portalID ids.Portal, canonical []string) (map[string]bool, error) {
 	return set(database.Collect(r.db.From(ctx).Raw(`SELECT email_canonical FROM accounts
 		WHERE portal_id = ? AND email_canonical IN ? AND claimed_at IS NULL`, portalID, canonical), database.One[string]))
 }
 
 // held tells which addresses an invitation holds.
-func (r *Repository) held(ctx context.Context, portalID uuid.UUID, canonical []string) (map[string]bool, error) {
+func (r *Repository) held(ctx context.Context, portalID ids.Portal, canonical []string) (map[string]bool, error) {
 	return set(database.Collect(r.db.From(ctx).Raw(`SELECT email_canonical FROM invitations
 		WHERE portal_id = ? AND email_canonical IN ? AND open`, portalID, canonical), database.One[string]))
 }
 
 // insert adds invitations whose addresses no other one holds, and tells which went in.
-func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, invitations []*Invitation, subject func(*Invitation) []byte) (map[uuid.UUID]bool, error) {
+func (r *Repository) insert(ctx context.Context, portalID ids.Portal, invitations []*Invitation, subject func(*Invitation) digest.Digest) (map[ids.Invitation]bool, error) {
 	var values database.Values
 	for _, i := range invitations {
 		roles, err := json.Marshal(i.Roles)
@@ -187,7 +187,7 @@ func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, invitations
 	return set(database.Collect(r.db.From(ctx).Raw(`INSERT INTO invitations (portal_id, id, number, counter, key_id,
 		subject, email, email_canonical, roles, entitlements, metadata, locale, inviter_id, inviter, term, open, issued_at,
 		expires_at, sent_at, delivery_id, search, created_at) VALUES `+values.SQL()+`
-		ON CONFLICT (portal_id, email_canonical) WHERE open DO NOTHING RETURNING id`, values.Args...), database.One[uuid.UUID]))
+		ON CONFLICT (portal_id, email_canonical) WHERE open DO NOTHING RETURNING id`, values.Args...), database.One[ids.Invitation]))
 }
 
 // set is a list to look things up in.
@@ -203,7 +203,7 @@ func set[T comparable](list []T, err error) (map[T]bool, error) {
 //
 // Errors: database.ErrNotFound when it is not; *database.ConflictError on email_canonical when another one holds the
 // address by now.
-func (r *Repository) renew(ctx context.Context, portalID uuid.UUID, was, to *Invitation) error {
+func (r *Repository) renew(ctx context.Context, portalID ids.Portal, was, to *Invitation) error {
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE invitations SET number = ?, counter = ?, key_id = ?, open = TRUE,
 			issued_at = ?, expires_at = ?, sent_at = ?, delivery_id = ?
 		WHERE portal_id = ? AND id = ? AND number = ? AND counter = ? AND open = ? AND expires_at = ?
@@ -215,7 +215,7 @@ func (r *Repository) renew(ctx context.Context, portalID uuid.UUID, was, to *Inv
 
 // sentAgain notes that the newest code was mailed once more, unless a newer one was made. It is one statement for an
 // invitation that waits and for the zero one, which there is none of, alike.
-func (r *Repository) sentAgain(ctx context.Context, portalID uuid.UUID, of Waiting, deliveryID uuid.UUID, now time.Time) error {
+func (r *Repository) sentAgain(ctx context.Context, portalID ids.Portal, of Waiting, deliveryID ids.Delivery, now time.Time) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET sent_at = ?, delivery_id = ?
 		WHERE portal_id = ? AND id = ? AND counter = ? AND open`,
 		now.UnixMilli(), deliveryID, portalID, of.ID, of.Counter).Error)
@@ -224,7 +224,7 @@ func (r *Repository) sentAgain(ctx context.Context, portalID uuid.UUID, of Waiti
 // accept uses an invitation up, exactly once, whatever races, for the account that it makes. The others of the address
 // are locked with it, for the account comes in their place: its id beside the number would have Postgres look for that
 // one alone. Errors: database.ErrNotFound when it is not good any more.
-func (r *Repository) accept(ctx context.Context, portalID uuid.UUID, i *Invitation, accountID uuid.UUID, now time.Time) error {
+func (r *Repository) accept(ctx context.Context, portalID ids.Portal, i *Invitation, accountID ids.Account, now time.Time) error {
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE invitations SET accepted_at = ?, account_id = ?, open = FALSE
 		WHERE portal_id = ? AND number = ? AND counter = ? AND key_id = ? AND open AND expires_at > ?
 			AND `+account.InOrder(r.db.Dialect(), "o.email_canonical = ?"),
@@ -237,7 +237,7 @@ const erased = `open = FALSE, email = '', email_canonical = '', search = '', rol
 	metadata = '{}', inviter_id = NULL, inviter = '', account_id = NULL, deleted_at = ?`
 
 // delete deletes an invitation that was not accepted, and gives the digest of its address. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID, now time.Time) (subject []byte, err error) {
+func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Invitation, now time.Time) (subject digest.Digest, err error) {
 	err = r.db.From(ctx).Raw(`UPDATE invitations SET `+erased+`
 		WHERE portal_id = ? AND id = ? AND accepted_at IS NULL AND deleted_at IS NULL RETURNING subject`,
 		now.UnixMilli(), portalID, id).Row().Scan(&subject)
@@ -246,10 +246,10 @@ func (r *Repository) delete(ctx context.Context, portalID, id uuid.UUID, now tim
 
 // deleteOf deletes every invitation that an account came of, or that was made for its address, and gives their ids. A
 // mere claim has no part in those that were.
-func (r *Repository) deleteOf(ctx context.Context, portalID uuid.UUID, a *account.Account, now time.Time) ([]uuid.UUID, error) {
+func (r *Repository) deleteOf(ctx context.Context, portalID ids.Portal, a *account.Account, now time.Time) ([]ids.Invitation, error) {
 	return database.Collect(r.db.From(ctx).Raw(`UPDATE invitations SET `+erased+`
 		WHERE portal_id = ? AND `+account.InOrder(r.db.Dialect(), "(o.account_id = ? OR (o.email_canonical = ? AND ?))")+`
-		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.Claimed == nil), database.One[uuid.UUID])
+		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.Claimed == nil), database.One[ids.Invitation])
 }
 
 // Sweep deletes at most batch invitations that ended before a time, and tells how many went.

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
@@ -22,7 +23,7 @@ import (
 //
 // Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer one holds the address;
 // resend_too_soon.
-func (s *Service) Resend(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Invitation, secretmail.Issued, error) {
+func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, secretmail.Issued, error) {
 	issued, err := database.Retry(renewTries, database.ErrNotFound, func() (secretmail.Issued, error) {
 		i, err := s.Get(ctx, p, id)
 		if err != nil {
@@ -55,7 +56,7 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 	return s.Mail.Issue(ctx, p, secretmail.Mail{
 		Address: to.Email, Purpose: onetime.Invitation, Kind: delivery.Invited, Invitation: &carried, TTL: was.Term,
 		Locale: to.Locale, Event: audit.InvitationResent, ByAdministrator: true,
-		Then: func(ctx context.Context, messageID uuid.UUID) error {
+		Then: func(ctx context.Context, messageID ids.Delivery) error {
 			if to.counter > maxCounter { // its number is used up
 				number, err := s.Invitations.nextNumbers(ctx, p.ID, 1)
 				if err != nil {
@@ -63,7 +64,7 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 				}
 				to.number, to.counter, carried.Counter = number, 0, 0
 			}
-			to.DeliveryID = uuid.NullUUID{UUID: messageID, Valid: true}
+			to.DeliveryID = messageID
 			if err := s.Invitations.renew(ctx, p.ID, was, &to); err != nil {
 				return err
 			}
@@ -108,12 +109,12 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 // Again is the mail that brings a person the code of an invitation once more; the rows are the same where none waits.
 func (s *Service) Again(p *portal.Portal, address email.Address, waiting *Waiting) secretmail.Mail {
 	mail := secretmail.Mail{Address: address, Kind: delivery.Invited, TTL: p.InvitationTTL.Duration()}
-	var of Waiting
+	of := Waiting{ID: ids.Invitation{UUID: uuid.New()}} // of nobody: the statement is the same
 	if waiting != nil {
 		of, mail.Locale = *waiting, waiting.Locale
 		mail.Invitation = &delivery.Invitation{ID: of.ID, Counter: of.Counter}
 	}
-	mail.Then = func(ctx context.Context, messageID uuid.UUID) error {
+	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
 		return s.Invitations.sentAgain(ctx, p.ID, of, messageID, s.clock())
 	}
 	return mail

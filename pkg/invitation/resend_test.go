@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestResend(t *testing.T) {
@@ -28,11 +29,11 @@ func TestResend(t *testing.T) {
 		require.Equal(t, now, renewed.IssuedAt)
 		require.Equal(t, now, *renewed.SentAt)
 		require.Equal(t, now.Add(term), renewed.ExpiresAt, "as long as its first")
-		require.Equal(t, issued.Receipt.ID, renewed.DeliveryID.UUID)
+		require.Equal(t, issued.Receipt.ID, renewed.DeliveryID)
 		require.Equal(t, time.Minute, issued.ResendAfter)
 		require.Equal(t, term, issued.ExpiresIn)
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND id = ? AND invitation_id = ?
-			AND generation = 1`, d.portal.ID, renewed.DeliveryID.UUID, i.ID))
+			AND generation = 1`, d.portal.ID, renewed.DeliveryID, i.ID))
 		require.Equal(t, 1, d.audited(audit.InvitationResent, "success"))
 
 		requireCode(t, fault.TokenSuperseded, d.verify(older))
@@ -83,11 +84,11 @@ func TestResendBringsBack(t *testing.T) {
 func TestResendRefuses(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
-		resend := func(id uuid.UUID) error {
+		resend := func(id ids.Invitation) error {
 			_, _, err := d.Resend(d.ctx, d.portal, id)
 			return err
 		}
-		requireCode(t, fault.NotFound, resend(uuid.New()))
+		requireCode(t, fault.NotFound, resend(ids.Invitation{UUID: uuid.New()}))
 		deleted := d.invite("deleted@example.com")
 		require.NoError(t, d.Delete(d.ctx, d.portal, deleted.ID))
 		requireCode(t, fault.NotFound, resend(deleted.ID))

@@ -29,7 +29,7 @@ func TestSendAgain(t *testing.T) {
 		require.Equal(t, time.Minute, issued.ResendAfter)
 		sent := d.again(i)
 		require.Equal(t, d.clock(), *sent.SentAt)
-		require.Equal(t, issued.Receipt.ID, sent.DeliveryID.UUID)
+		require.Equal(t, issued.Receipt.ID, sent.DeliveryID)
 		require.Equal(t, i.serial, sent.serial, "and so is the code")
 		require.Equal(t, i.ExpiresAt, sent.ExpiresAt)
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND id = ? AND invitation_id = ?
@@ -133,7 +133,7 @@ func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 				continue
 			}
 			require.Equal(t, 1, goesOut, address)
-			require.Equal(t, issued.Receipt.ID, d.again(of).DeliveryID.UUID)
+			require.Equal(t, issued.Receipt.ID, d.again(of).DeliveryID)
 			require.Equal(t, of.serial, d.again(of).serial)
 		}
 	})

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/secretmail"
@@ -37,7 +36,7 @@ type Parts struct {
 	Mail        *secretmail.Service
 	Messages    *delivery.Service
 	Audit       *audit.Recorder
-	Digests     *installation.Digests
+	Digests     *digest.Digester
 	Ring        *keyring.Ring
 	Now         func() time.Time
 }
@@ -46,7 +45,7 @@ type Parts struct {
 func NewService(with Parts) *Service { return &Service{with, codes{with.Ring}} }
 
 // Get finds an invitation. Errors: not_found.
-func (s *Service) Get(ctx context.Context, p *portal.Portal, id uuid.UUID) (*Invitation, error) {
+func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, error) {
 	i, err := s.Invitations.byID(ctx, p.ID, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.NotFound)
@@ -80,13 +79,13 @@ func (s *Service) Exported(ctx context.Context, p *portal.Portal) error {
 // Delete takes an invitation back: its codes are worth nothing, and its address is free.
 //
 // Errors: not_found; email_already_registered for one that was accepted: what it made is an account by now.
-func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) error {
+func (s *Service) Delete(ctx context.Context, p *portal.Portal, id ids.Invitation) error {
 	err := s.DB.InTx(ctx, func(ctx context.Context) error {
 		subject, err := s.Invitations.delete(ctx, p.ID, id, s.clock())
 		if err != nil {
 			return err
 		}
-		if err := s.Messages.Forget(ctx, p, uuid.Nil, []uuid.UUID{id}); err != nil {
+		if err := s.Messages.Forget(ctx, p, ids.Account{}, []ids.Invitation{id}); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, subject).
@@ -103,7 +102,7 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id uuid.UUID) er
 
 // Forget deletes what is left of the invitations of a person who is deleted, in the transaction that does so, and gives
 // their ids.
-func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Account) ([]uuid.UUID, error) {
+func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Account) ([]ids.Invitation, error) {
 	return s.Invitations.deleteOf(ctx, p.ID, a, s.clock())
 }
 
@@ -124,7 +123,7 @@ func (Invitee) GoString() string { return "invitee" }
 // Invitee is whom a message with the code of an invitation goes to, as it is sent.
 //
 // Errors: not_found; token_used, token_superseded, email_already_registered, token_expired: there is nothing to send.
-func (s *Service) Invitee(ctx context.Context, portalID uuid.UUID, of delivery.Invitation) (Invitee, error) {
+func (s *Service) Invitee(ctx context.Context, portalID ids.Portal, of delivery.Invitation) (Invitee, error) {
 	i, err := s.Invitations.byID(ctx, portalID, of.ID)
 	if errors.Is(err, database.ErrNotFound) {
 		return Invitee{}, fault.New(fault.NotFound)

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
@@ -49,7 +49,7 @@ var (
 )
 
 // Fail counts a failure, unless the lock came first: then counted is false and nothing has changed.
-func (r *Repository) Fail(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte, rules portal.Lockout,
+func (r *Repository) Fail(ctx context.Context, portalID ids.Portal, kind Kind, subject digest.Digest, rules portal.Lockout,
 	now time.Time) (after State, counted bool, err error) {
 	at, duration := now.UnixMilli(), rules.Duration.Duration().Milliseconds()
 	args := map[string]any{
@@ -68,7 +68,7 @@ func (r *Repository) Fail(ctx context.Context, portalID uuid.UUID, kind Kind, su
 }
 
 // Get reads the count of a subject.
-func (r *Repository) Get(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte) (State, error) {
+func (r *Repository) Get(ctx context.Context, portalID ids.Portal, kind Kind, subject digest.Digest) (State, error) {
 	var state State
 	err := r.db.From(ctx).Raw(`SELECT `+Columns+` FROM (SELECT 1 AS one) o
 		LEFT JOIN lockouts l ON l.portal_id = ? AND l.kind = ? AND l.subject = ?`, portalID, kind, subject).
@@ -78,7 +78,7 @@ func (r *Repository) Get(ctx context.Context, portalID uuid.UUID, kind Kind, sub
 
 // Succeed clears the count, unless the lock came first; the doubling of the next lock stays. In a transaction the
 // row is then locked: no failure is counted until it ends.
-func (r *Repository) Succeed(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte, now time.Time) (bool, error) {
+func (r *Repository) Succeed(ctx context.Context, portalID ids.Portal, kind Kind, subject digest.Digest, now time.Time) (bool, error) {
 	cleared := r.db.From(ctx).Exec(`UPDATE lockouts SET failures = '', in_a_row = 0, updated_at = ?
 		WHERE portal_id = ? AND kind = ? AND subject = ? AND locked_until <= ? AND in_a_row < ?`,
 		now.UnixMilli(), portalID, kind, subject, now.UnixMilli(), InARow)
@@ -86,23 +86,23 @@ func (r *Repository) Succeed(ctx context.Context, portalID uuid.UUID, kind Kind,
 }
 
 // Forget ends the lock and forgets count and doubling, as a reset and an administrator do.
-func (r *Repository) Forget(ctx context.Context, portalID uuid.UUID, kind Kind, subject []byte) error {
+func (r *Repository) Forget(ctx context.Context, portalID ids.Portal, kind Kind, subject digest.Digest) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM lockouts WHERE portal_id = ? AND kind = ? AND subject = ?`,
 		portalID, kind, subject).Error)
 }
 
 // LockedUntil tells which of the subjects are locked, and until when.
-func (r *Repository) LockedUntil(ctx context.Context, portalID uuid.UUID, kind Kind, subjects [][]byte, now time.Time) (map[string]time.Time, error) {
-	locked := make(map[string]time.Time)
+func (r *Repository) LockedUntil(ctx context.Context, portalID ids.Portal, kind Kind, subjects []digest.Digest, now time.Time) (map[digest.Digest]time.Time, error) {
+	locked := make(map[digest.Digest]time.Time)
 	if len(subjects) == 0 {
 		return locked, nil
 	}
 	_, err := database.Collect(r.db.From(ctx).Raw(`SELECT subject, locked_until FROM lockouts
 		WHERE portal_id = ? AND kind = ? AND subject IN ? AND locked_until > ?`, portalID, kind, subjects, now.UnixMilli()),
-		func(row database.Row) (subject []byte, err error) {
+		func(row database.Row) (subject digest.Digest, err error) {
 			var until int64
 			err = row.Scan(&subject, &until)
-			locked[string(subject)] = time.UnixMilli(until).UTC()
+			locked[subject] = time.UnixMilli(until).UTC()
 			return subject, err
 		})
 	return locked, err

@@ -8,22 +8,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
-func newPortal(t *testing.T, db *database.DB) uuid.UUID {
+func newPortal(t *testing.T, db *database.DB) ids.Portal {
 	t.Helper()
-	id := uuid.Must(uuid.NewV7())
+	id, err := ids.New[ids.Portal]()
+	require.NoError(t, err)
 	require.NoError(t, db.From(t.Context()).Exec(`INSERT INTO portals (id, slug, settings, version, created_at, updated_at)
 		VALUES (?, ?, '{}', 1, 0, 0)`, id, id.String()).Error)
 	return id
+}
+
+// named is a digest that begins with a name.
+func named(name string) (d digest.Digest) {
+	copy(d[:], name)
+	return d
 }
 
 // model is the contract's words in plain Go: what the one statement has to do.
@@ -81,7 +89,7 @@ func TestStatementsDoWhatTheContractSays(t *testing.T) {
 				Threshold: []int{1, 2, 3, 5, 8, 100}[random.IntN(6)], Window: portal.Seconds(60 + random.IntN(1800)),
 				Duration: portal.Seconds(60 + random.IntN(900)), MaxDuration: portal.Seconds(960 + random.IntN(7200)),
 			}
-			subject := fmt.Appendf(nil, "subject %d", seed)
+			subject := named(fmt.Sprintf("subject %d", seed))
 			now, m := noon, &model{}
 			for step := range 100 {
 				now = now.Add([]time.Duration{0, time.Millisecond, time.Duration(random.IntN(300)) * time.Second,
@@ -143,14 +151,14 @@ func TestCountsAreApart(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		repo, here, there := NewRepository(db), newPortal(t, db), newPortal(t, db)
-		ada, bob := []byte("ada"), []byte("bob")
+		ada, bob := named("ada"), named("bob")
 		ctx := t.Context()
 		for range 5 {
 			_, counted, err := repo.Fail(ctx, here, Login, ada, rules, noon)
 			require.NoError(t, err)
 			require.True(t, counted)
 		}
-		get := func(portalID uuid.UUID, kind Kind, subject []byte) State {
+		get := func(portalID ids.Portal, kind Kind, subject digest.Digest) State {
 			state, err := repo.Get(ctx, portalID, kind, subject)
 			require.NoError(t, err)
 			return state
@@ -159,17 +167,19 @@ func TestCountsAreApart(t *testing.T) {
 		require.Equal(t, State{}, get(here, CurrentPassword, ada))
 		require.Equal(t, State{}, get(here, Login, bob))
 
-		locked, err := repo.LockedUntil(ctx, here, Login, [][]byte{ada, bob}, noon)
+		locked, err := repo.LockedUntil(ctx, here, Login, []digest.Digest{ada, bob}, noon)
 		require.NoError(t, err)
-		require.Equal(t, map[string]time.Time{"ada": noon.Add(15 * time.Minute)}, locked)
-		for _, none := range []func() (map[string]time.Time, error){
-			func() (map[string]time.Time, error) { return repo.LockedUntil(ctx, there, Login, [][]byte{ada}, noon) },
-			func() (map[string]time.Time, error) {
-				return repo.LockedUntil(ctx, here, CurrentPassword, [][]byte{ada}, noon)
+		require.Equal(t, map[digest.Digest]time.Time{ada: noon.Add(15 * time.Minute)}, locked)
+		for _, none := range []func() (map[digest.Digest]time.Time, error){
+			func() (map[digest.Digest]time.Time, error) {
+				return repo.LockedUntil(ctx, there, Login, []digest.Digest{ada}, noon)
 			},
-			func() (map[string]time.Time, error) { return repo.LockedUntil(ctx, here, Login, nil, noon) },
-			func() (map[string]time.Time, error) {
-				return repo.LockedUntil(ctx, here, Login, [][]byte{ada}, noon.Add(15*time.Minute))
+			func() (map[digest.Digest]time.Time, error) {
+				return repo.LockedUntil(ctx, here, CurrentPassword, []digest.Digest{ada}, noon)
+			},
+			func() (map[digest.Digest]time.Time, error) { return repo.LockedUntil(ctx, here, Login, nil, noon) },
+			func() (map[digest.Digest]time.Time, error) {
+				return repo.LockedUntil(ctx, here, Login, []digest.Digest{ada}, noon.Add(15*time.Minute))
 			},
 		} {
 			locked, err := none()
@@ -187,7 +197,7 @@ func TestCountsAreApart(t *testing.T) {
 func TestSucceedSaysWhetherItCleared(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		repo, portalID, subject := NewRepository(db), newPortal(t, db), []byte("ada")
+		repo, portalID, subject := NewRepository(db), newPortal(t, db), named("ada")
 		succeed := func(now time.Time) bool {
 			cleared, err := repo.Succeed(context.Background(), portalID, Login, subject, now)
 			require.NoError(t, err)

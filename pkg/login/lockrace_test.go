@@ -17,10 +17,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/erasure"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
@@ -51,7 +51,7 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	ctx := t.Context()
 	ring, err := keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
-	digests, err := installation.Open(ctx, db, ring)
+	digests, err := digest.Open(ctx, db, ring)
 	require.NoError(t, err)
 	rec := audit.NewRecorder(db, time.Now)
 	w := &world{db: db}
@@ -227,7 +227,7 @@ func TestOwnChangeOutage(t *testing.T) {
 		_, id, a := w.person(t)
 		_ = w.s.ChangeOwnPassword(t.Context(), w.p, a, id.SessionID, "wrong", "another fine colour")
 		while(t, w.db, func(ctx context.Context) error {
-			_, err := w.s.lockouts.Succeed(ctx, w.p.ID, lockout.CurrentPassword, w.s.digests.Account(w.p.ID, a.ID), time.Now())
+			_, err := w.s.lockouts.Succeed(ctx, w.p.ID, lockout.CurrentPassword, w.s.digests.OfAccount(w.p.ID, a.ID), time.Now())
 			return err
 		}, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
@@ -242,7 +242,7 @@ func TestPortalDeletedWhileLogin(t *testing.T) {
 		_, _ = w.logIn("wrong", "")
 		a, err := w.accounts.Get(t.Context(), w.p, w.a.ID)
 		require.NoError(t, err)
-		subject := w.s.digests.Subject(w.p.ID, a.Email.Canonical())
+		subject := w.s.digests.OfEmail(w.p.ID, a.Email)
 		started, deleting, done := make(chan struct{}), make(chan struct{}), make(chan error)
 		go func() { // start, step by step
 			done <- w.db.InTx(context.Background(), func(ctx context.Context) error {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -23,7 +23,7 @@ type LockStatus struct {
 
 // LockStatus tells whether the password of an address is locked.
 func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address email.Address) (LockStatus, error) {
-	state, err := s.lockouts.Get(ctx, p.ID, lockout.Login, s.digests.Subject(p.ID, address.Canonical()))
+	state, err := s.lockouts.Get(ctx, p.ID, lockout.Login, s.digests.OfEmail(p.ID, address))
 	if err != nil {
 		return LockStatus{}, err
 	}
@@ -36,18 +36,18 @@ func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address emai
 }
 
 // LockedUntil tells administrators which of the accounts are locked, by id.
-func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ...*account.Account) (map[uuid.UUID]time.Time, error) {
-	subjects := make([][]byte, len(accounts))
+func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ...*account.Account) (map[ids.Account]time.Time, error) {
+	subjects := make([]digest.Digest, len(accounts))
 	for i, a := range accounts {
-		subjects[i] = s.digests.Subject(p.ID, a.Email.Canonical())
+		subjects[i] = s.digests.OfEmail(p.ID, a.Email)
 	}
 	bySubject, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, subjects, s.now())
 	if err != nil {
 		return nil, err
 	}
-	locked := make(map[uuid.UUID]time.Time, len(bySubject))
+	locked := make(map[ids.Account]time.Time, len(bySubject))
 	for i, a := range accounts {
-		if until, ok := bySubject[string(subjects[i])]; ok {
+		if until, ok := bySubject[subjects[i]]; ok {
 			locked[a.ID] = until
 		}
 	}
@@ -56,12 +56,12 @@ func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ..
 
 // Unlock ends the lock of an account and forgets its count, doubling included, as an administrator asks.
 func (s *Service) Unlock(ctx context.Context, p *portal.Portal, a *account.Account) error {
-	subject := s.digests.Subject(p.ID, a.Email.Canonical())
+	subject := s.digests.OfEmail(p.ID, a.Email)
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
 			return err
 		}
-		if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.Account(p.ID, a.ID)); err != nil {
+		if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.OfAccount(p.ID, a.ID)); err != nil {
 			return err
 		}
 		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.AccountUnlocked, a.ID, subject))

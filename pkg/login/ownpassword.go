@@ -5,13 +5,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/session"
@@ -22,7 +22,7 @@ import (
 //
 // Errors: password_not_set, account_locked, current_password_incorrect (attempts_remaining), password_rejected
 // (reasons), access_token_invalid when the account changed meanwhile.
-func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *account.Account, sessionID uuid.UUID,
+func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *account.Account, sessionID ids.Session,
 	current, next string) error {
 	for range attemptTries {
 		err := s.changeOwn(ctx, p, a, sessionID, current, next)
@@ -41,9 +41,9 @@ func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *ac
 }
 
 // changeOwn is one try. Errors: session.ErrChanged when the account changed meanwhile.
-func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, sessionID uuid.UUID,
+func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, sessionID ids.Session,
 	current, next string) error {
-	subject := s.digests.Account(p.ID, a.ID)
+	subject := s.digests.OfAccount(p.ID, a.ID)
 	state, err := s.lockouts.Get(ctx, p.ID, lockout.CurrentPassword, subject)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 	})
 }
 
-func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject []byte) error {
+func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject digest.Digest) error {
 	now := s.now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.CurrentPassword, subject, p.Lockout, now)
 	if err != nil {
@@ -109,6 +109,6 @@ func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *ac
 }
 
 func (s *Service) recordOwn(ctx context.Context, p *portal.Portal, a *account.Account, why error) error {
-	digest := s.digests.Subject(p.ID, a.Email.Canonical())
+	digest := s.digests.OfEmail(p.ID, a.Email)
 	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.OwnPassword, a.ID, digest).Failed(why))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
@@ -54,7 +55,7 @@ func (s *Service) WithPassword(ctx context.Context, p *portal.Portal, try Attemp
 
 // decide tries until the account stands still for the length of a hash, and records the outcome.
 func (s *Service) decide(ctx context.Context, p *portal.Portal, try Attempt) (session.Granted, error) {
-	subject := s.digests.Subject(p.ID, try.Email.Canonical())
+	subject := s.digests.OfEmail(p.ID, try.Email)
 	for range attemptTries {
 		a, state, err := s.repo.read(ctx, p.ID, try.Email, subject)
 		if err != nil {
@@ -70,7 +71,7 @@ func (s *Service) decide(ctx context.Context, p *portal.Portal, try Attempt) (se
 }
 
 // attempt compares the password with what was read, and decides.
-func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, subject []byte, a *account.Account,
+func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest, a *account.Account,
 	state lockout.State) (session.Granted, error) {
 	situation := admission.Situation{
 		Portal: p, Address: try.Email, Account: a, Lock: state, Resource: try.Resource, Now: s.now(),
@@ -117,7 +118,7 @@ func (s *Service) withSetPasswordMail(ctx context.Context, situation admission.S
 
 // unlessLocked returns why, unless a lock came while the hash was computed. The lock comes first: otherwise tries that
 // run at once could find a right password after any number of wrong ones.
-func (s *Service) unlessLocked(ctx context.Context, p *portal.Portal, kind lockout.Kind, subject []byte, why error) error {
+func (s *Service) unlessLocked(ctx context.Context, p *portal.Portal, kind lockout.Kind, subject digest.Digest, why error) error {
 	state, err := s.lockouts.Get(ctx, p.ID, kind, subject)
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (s *Service) compare(ctx context.Context, a *account.Account, secret string
 // start begins the session if no lock came meanwhile. Where failures stood they are cleared in the same transaction,
 // which takes everything back if a lock came first. The session is written before the count: its foreign key locks the
 // account, and accounts are locked before counts.
-func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subject []byte, a *account.Account,
+func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest, a *account.Account,
 	state lockout.State) (granted session.Granted, err error) {
 	begin := session.Begin{Transport: try.Transport, DeviceName: try.DeviceName, Guarded: subject}
 	if state.Clean() {
@@ -172,7 +173,7 @@ func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subj
 }
 
 // countFailure counts a wrong password and says how many are left, or that the lock came first.
-func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, subject []byte) error {
+func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest) error {
 	now := s.now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Login, subject, p.Lockout, now)
 	if err != nil {
@@ -208,7 +209,7 @@ func heard(err error) bool {
 
 // recorded writes the outcome of a try to the audit trail and gives it back. What was decided and counted is told even
 // if it cannot be recorded.
-func (s *Service) recorded(ctx context.Context, p *portal.Portal, subject []byte, a *account.Account, outcome error) error {
+func (s *Service) recorded(ctx context.Context, p *portal.Portal, subject digest.Digest, a *account.Account, outcome error) error {
 	if !heard(outcome) {
 		return outcome
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 )
 
@@ -20,7 +20,7 @@ func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
 // read gives the account of an address, nil where there is none, and where the count of its failures stands: one
 // statement, of one row, whether they exist or not.
-func (r *Repository) read(ctx context.Context, portalID uuid.UUID, address email.Address, subject []byte) (*account.Account, lockout.State, error) {
+func (r *Repository) read(ctx context.Context, portalID ids.Portal, address email.Address, subject digest.Digest) (*account.Account, lockout.State, error) {
 	var state lockout.State
 	a, err := account.Scan(r.db.From(ctx).Raw(`SELECT `+account.Columns+`, `+lockout.Columns+` FROM (SELECT 1 AS one) o
 		LEFT JOIN accounts a ON a.portal_id = ? AND a.email_canonical = ?

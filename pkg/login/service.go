@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -30,7 +30,7 @@ type Service struct {
 	pool        *password.Pool
 	passwords   *account.Passwords
 	audit       *audit.Recorder
-	digests     *installation.Digests
+	digests     *digest.Digester
 	log         *slog.Logger
 	now         func() time.Time
 }
@@ -47,7 +47,7 @@ type Parts struct {
 	Pool        *password.Pool
 	Passwords   *account.Passwords
 	Audit       *audit.Recorder
-	Digests     *installation.Digests
+	Digests     *digest.Digester
 	Log         *slog.Logger
 	Now         func() time.Time
 }

@@ -15,7 +15,9 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -28,7 +30,7 @@ type ledger struct {
 	t        testing.TB
 	db       *database.DB
 	ctx      context.Context
-	portal   uuid.UUID
+	portal   ids.Portal
 	clock    *clock
 	subjects *uint16 // how many addresses there are
 }
@@ -98,9 +100,9 @@ func (l *ledger) exec(query string, args ...any) {
 	require.NoError(l.t, l.db.From(l.ctx).Exec(query, args...).Error)
 }
 
-func (l *ledger) addPortal(n byte) uuid.UUID {
+func (l *ledger) addPortal(n byte) ids.Portal {
 	l.t.Helper()
-	id := uuid.UUID{15: n}
+	id := ids.Portal{UUID: uuid.UUID{15: n}}
 	l.exec(`INSERT INTO portals (id, slug, settings, version, created_at, updated_at) VALUES (?, ?, '{}', 1, 0, 0)`, id, id.String())
 	return id
 }
@@ -108,19 +110,19 @@ func (l *ledger) addPortal(n byte) uuid.UUID {
 // person is an account and what the ledger calls its address.
 type person struct {
 	Account
-	subject []byte
+	subject digest.Digest
 }
 
 // stranger is nobody's address.
-func (l *ledger) stranger() []byte {
+func (l *ledger) stranger() digest.Digest {
 	*l.subjects++
-	return bytes.Repeat(binary.BigEndian.AppendUint16(nil, *l.subjects), subjectSize/2)
+	return digest.Digest(bytes.Repeat(binary.BigEndian.AppendUint16(nil, *l.subjects), digest.Size/2))
 }
 
 func (l *ledger) person() person {
 	l.t.Helper()
 	p := person{subject: l.stranger()}
-	p.ID, p.SecurityStamp = uuid.UUID{13: 1, 14: byte(*l.subjects >> 8), 15: byte(*l.subjects)}, uuid.New()
+	p.ID.UUID, p.SecurityStamp = uuid.UUID{13: 1, 14: byte(*l.subjects >> 8), 15: byte(*l.subjects)}, uuid.New()
 	l.addAccount(p)
 	return p
 }
@@ -159,11 +161,14 @@ func (l *ledger) logIn(p person) {
 const ttl = 15 * time.Minute
 
 func (p person) wants(purpose Purpose) Wanted {
-	return Wanted{Purpose: purpose, Subject: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl, DeliveryID: uuid.New()}
+	return Wanted{
+		Purpose: purpose, Subject: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl,
+		DeliveryID: ids.Delivery{UUID: uuid.New()},
+	}
 }
 
-func fromStranger(subject []byte) Wanted {
-	return Wanted{Purpose: Password, Subject: subject, TTL: ttl, DeliveryID: uuid.New()}
+func fromStranger(subject digest.Digest) Wanted {
+	return Wanted{Purpose: Password, Subject: subject, TTL: ttl, DeliveryID: ids.Delivery{UUID: uuid.New()}}
 }
 
 // issue issues a secret to reset a password with, and reads the mail.
@@ -187,7 +192,7 @@ func (l *ledger) checkToken(token string) (Found, error) {
 	return l.Check(l.ctx, l.portal, Password, Given{Token: token})
 }
 
-func (l *ledger) checkCode(subject []byte, code string) (Found, error) {
+func (l *ledger) checkCode(subject digest.Digest, code string) (Found, error) {
 	return l.Check(l.ctx, l.portal, Password, Given{Subject: subject, Code: code})
 }
 
@@ -196,7 +201,7 @@ func (l *ledger) redeemToken(token string) error {
 	return err
 }
 
-func (l *ledger) redeemCode(subject []byte, code string) error {
+func (l *ledger) redeemCode(subject digest.Digest, code string) error {
 	found, err := l.checkCode(subject, code)
 	if err != nil {
 		return err
@@ -205,7 +210,7 @@ func (l *ledger) redeemCode(subject []byte, code string) error {
 }
 
 // guess types n different wrong codes and gives how many of them were heard.
-func (l *ledger) guess(subject []byte, n int) (heard int) {
+func (l *ledger) guess(subject digest.Digest, n int) (heard int) {
 	l.t.Helper()
 	for i := range n {
 		_, err := l.checkCode(subject, wrong(i))

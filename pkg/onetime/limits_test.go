@@ -4,10 +4,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // asks asks for a secret and gives how long the next one is held for.
@@ -331,9 +332,9 @@ func TestCodesBelongToOneAddressPurposeAndPortal(t *testing.T) {
 		secret := l.issue(p)
 		elsewhere := l.addPortal(2)
 		for _, at := range []struct {
-			portal  uuid.UUID
+			portal  ids.Portal
 			purpose Purpose
-			subject []byte
+			subject digest.Digest
 		}{{l.portal, Password, other.subject}, {l.portal, Confirmation, p.subject}, {elsewhere, Password, p.subject}} {
 			_, err := l.Check(l.ctx, at.portal, at.purpose, Given{Subject: at.subject, Code: secret.Code})
 			require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
@@ -43,15 +45,15 @@ var (
 
 // Account is what a secret rests on: it dies when the stamp changes, or the account is disabled or goes.
 type Account struct {
-	ID            uuid.UUID
+	ID            ids.Account
 	SecurityStamp uuid.UUID
 }
 
 // Wanted is a secret to be issued.
 type Wanted struct {
 	Purpose Purpose
-	// Subject is the keyed digest of the address, 32 bytes.
-	Subject []byte
+	// Subject is the keyed digest of the address.
+	Subject digest.Digest
 	// Account is nil for nobody: the same row is written, and no secret of it is ever good.
 	Account *Account
 	Variant string
@@ -59,7 +61,7 @@ type Wanted struct {
 	// ByAdministrator leaves the person's cool-down and caps alone.
 	ByAdministrator bool
 	// DeliveryID is the message that carries it.
-	DeliveryID uuid.UUID
+	DeliveryID ids.Delivery
 }
 
 // Issued is a secret that was.
@@ -68,7 +70,7 @@ type Issued struct {
 	ExpiresAt  time.Time
 	// ResendAfter is when the same caller may ask for the next one: a minute, or longer where a cap is reached.
 	ResendAfter time.Duration
-	DeliveryID  uuid.UUID
+	DeliveryID  ids.Delivery
 }
 
 // Secret is what a message carries.
@@ -82,17 +84,17 @@ type Secret struct {
 // Given is what a person gives back: the token of a link, or else a typed code and whose it is.
 type Given struct {
 	Token   string
-	Subject []byte
+	Subject digest.Digest
 	Code    string
 }
 
 // Found is a secret that was good when it was looked at.
 type Found struct {
-	AccountID uuid.UUID
+	AccountID ids.Account
 	// SecurityStamp is the account's. Consume sees the account as it was when its statement began, so what follows in
 	// its transaction must find this stamp once more as it writes to the account.
 	SecurityStamp uuid.UUID
-	Subject       []byte
+	Subject       digest.Digest
 	Email         string // the account's, as typed; Check alone tells it
 	Variant       string
 	ExpiresAt     time.Time

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // errInTx is a mistake of the program's: a wrong code must stay counted though what it was typed for is taken back.
@@ -25,7 +25,7 @@ const codeRounds = 3
 //
 // Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
 // token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
-func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given) (Found, error) {
+func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, given Given) (Found, error) {
 	if given.Token == "" {
 		return s.checkCode(ctx, portalID, purpose, given)
 	}
@@ -43,12 +43,9 @@ func (s *Service) Check(ctx context.Context, portalID uuid.UUID, purpose Purpose
 	return row.found(proof{seed: of}), nil
 }
 
-func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Purpose, given Given) (Found, error) {
+func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, given Given) (Found, error) {
 	if s.repo.inTx(ctx) {
 		return Found{}, errInTx
-	}
-	if len(given.Subject) != subjectSize {
-		return Found{}, errSubject
 	}
 	code, ok := readCode(given.Code)
 	if !ok {
@@ -82,7 +79,7 @@ func (s *Service) checkCode(ctx context.Context, portalID uuid.UUID, purpose Pur
 func (s *Service) match(row *row, of seed, code string) (found seed, matched bool) {
 	for generation, key := range row.issued.all() {
 		of.generation, of.key = generation, key
-		if !of.hasCode(s.ring, code) || generation == row.generation && !row.account.Valid {
+		if !of.hasCode(s.ring, code) || generation == row.generation && row.account.IsZero() {
 			continue
 		}
 		if !matched || row.redeemed.Holds(generation) && found.generation != row.generation {
@@ -94,7 +91,7 @@ func (s *Service) match(row *row, of seed, code string) (found seed, matched boo
 
 // miss counts a wrong code though its caller has hung up: he may have seen the answer to another one. It gives how many
 // more are heard. Errors: database.ErrNotFound when it was not counted.
-func (s *Service) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, was *row, now time.Time) (int, error) {
+func (s *Service) miss(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, was *row, now time.Time) (int, error) {
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
 	after, err := s.repo.miss(ctx, portalID, purpose, subject, was, now)
@@ -108,7 +105,7 @@ func (s *Service) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose,
 // for. Whatever may have happened since Check is checked once more.
 //
 // Errors: Check's.
-func (s *Service) Consume(ctx context.Context, portalID uuid.UUID, purpose Purpose, found Found) error {
+func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purpose, found Found) error {
 	if found.proof.portalID != portalID || found.proof.purpose != purpose {
 		return fault.New(fault.TokenInvalid)
 	}
@@ -119,7 +116,7 @@ func (s *Service) Consume(ctx context.Context, portalID uuid.UUID, purpose Purpo
 // RedeemToken is Check and Consume of a token in one statement, for where nothing is to be done between them.
 //
 // Errors: Check's.
-func (s *Service) RedeemToken(ctx context.Context, portalID uuid.UUID, purpose Purpose, token string) (Found, error) {
+func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Found, error) {
 	of, err := readToken(s.ring, portalID, purpose, token)
 	if err != nil {
 		return Found{}, err

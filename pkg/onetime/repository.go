@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
@@ -52,7 +52,7 @@ var (
 )
 
 // issue raises the generation. Errors: database.ErrNotFound when a cool-down or cap holds.
-func (r *Repository) issue(ctx context.Context, portalID uuid.UUID, w Wanted, key keyring.ID, now time.Time) (*row, error) {
+func (r *Repository) issue(ctx context.Context, portalID ids.Portal, w Wanted, key keyring.ID, now time.Time) (*row, error) {
 	at := now.UnixMilli()
 	args := map[string]any{
 		"portal": portalID, "purpose": w.Purpose, "subject": w.Subject, "now": at, "key": key, "variant": w.Variant,
@@ -75,7 +75,7 @@ func (r *Repository) issue(ctx context.Context, portalID uuid.UUID, w Wanted, ke
 
 // read reads the row of a subject, and the account as it is now. There is none for an address for which nothing ever
 // happened, which reads as the zero row.
-func (r *Repository) read(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte) (*row, error) {
+func (r *Repository) read(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest) (*row, error) {
 	var of row
 	err := r.db.From(ctx).Raw(`SELECT o.generation, o.key_id, o.variant, o.expires_at, o.redeemed, o.tries,
 			o.wrong_in_a_row, o.account_id, o.security_stamp, o.delivery_id, o.issued, o.asked, o.sent, o.wrong,
@@ -121,7 +121,7 @@ var miss = fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject
 
 // miss counts a wrong code that was compared with what was read, and gives the counts after it. Errors:
 // database.ErrNotFound when it was not counted: read again.
-func (r *Repository) miss(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, was *row, now time.Time) (*row, error) {
+func (r *Repository) miss(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, was *row, now time.Time) (*row, error) {
 	args := map[string]any{
 		"portal": portalID, "purpose": purpose, "subject": subject, "generation": was.generation,
 		"entry": slidinglog.At(now), "now": now.UnixMilli(),

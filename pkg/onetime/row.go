@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
@@ -23,9 +25,9 @@ type row struct {
 	redeemed    slidinglog.Log
 	tries       int
 	wrongInARow int
-	account     uuid.NullUUID // nobody's is not valid
+	account     ids.Account // zero for nobody
 	stamp       uuid.NullUUID
-	delivery    uuid.NullUUID
+	delivery    ids.Delivery
 	issued      issues
 	asked       slidinglog.Log
 	sent        slidinglog.Log
@@ -131,14 +133,14 @@ func (r *row) remaining(now time.Time) int {
 
 func (r *row) found(p proof) Found {
 	return Found{
-		AccountID: r.account.UUID, SecurityStamp: r.stamp.UUID, Subject: p.subject, Email: r.email, Variant: r.variant,
+		AccountID: r.account, SecurityStamp: r.stamp.UUID, Subject: p.subject, Email: r.email, Variant: r.variant,
 		ExpiresAt: time.UnixMilli(r.expiresAt).UTC(), Generation: p.generation, proof: p,
 	}
 }
 
 // refused is what is told of a genuine secret that is not good, or of a wrong code: whose it was meant to be.
-func (r *row) refused(subject []byte) Found {
-	return Found{AccountID: r.account.UUID, Subject: subject}
+func (r *row) refused(subject digest.Digest) Found {
+	return Found{AccountID: r.account, Subject: subject}
 }
 
 // wait is until then, and a second at least: a 429 always carries Retry-After.

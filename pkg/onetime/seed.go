@@ -3,45 +3,41 @@ package onetime
 import (
 	"crypto/hmac"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"unicode"
 
-	"github.com/google/uuid"
-
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
 // seed is what a secret is derived from. Token and code are two faces of it, under subkeys of their own.
 type seed struct {
-	portalID   uuid.UUID
+	portalID   ids.Portal
 	purpose    Purpose
-	subject    []byte
+	subject    digest.Digest
 	generation int64
 	key        keyring.ID
 }
 
 const (
-	subjectSize = 32
-	payloadSize = subjectSize + 8 // the subject and the generation
+	payloadSize = digest.Size + 8 // the digest and the generation
 )
 
-var errSubject = errors.New("onetime: a subject is a digest of 32 bytes")
-
 func (s seed) token(ring *keyring.Ring) (string, error) {
-	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.subject...), uint64(s.generation))
-	return ring.Token(s.key, tokensFor(s.purpose), s.portalID[:], payload)
+	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.subject[:]...), uint64(s.generation))
+	return ring.Token(s.key, tokensFor(s.purpose), s.portalID.UUID[:], payload)
 }
 
 // readToken gives what a token was derived from. It asks no database. Errors: token_invalid.
-func readToken(ring *keyring.Ring, portalID uuid.UUID, purpose Purpose, token string) (seed, error) {
-	payload, key, err := ring.ReadToken(tokensFor(purpose), portalID[:], token, payloadSize)
+func readToken(ring *keyring.Ring, portalID ids.Portal, purpose Purpose, token string) (seed, error) {
+	payload, key, err := ring.ReadToken(tokensFor(purpose), portalID.UUID[:], token, payloadSize)
 	if err != nil {
 		return seed{}, fault.Wrap(fault.TokenInvalid, err)
 	}
-	generation := int64(binary.BigEndian.Uint64(payload[subjectSize:]))
-	return seed{portalID, purpose, payload[:subjectSize], generation, key}, nil
+	generation := int64(binary.BigEndian.Uint64(payload[digest.Size:]))
+	return seed{portalID, purpose, digest.Digest(payload[:digest.Size]), generation, key}, nil
 }
 
 func tokensFor(p Purpose) keyring.Purpose { return keyring.Purpose("one-time-token/" + p) }
@@ -50,7 +46,7 @@ const codeDigits = 6
 
 // code is a MAC truncated to 6 digits (RFC 4226 §5.3). Errors: keyring.ErrUnknownKey.
 func (s seed) code(ring *keyring.Ring) (string, error) {
-	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID[:], s.subject,
+	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID.UUID[:], s.subject[:],
 		binary.BigEndian.AppendUint64(nil, uint64(s.generation)))
 	if err != nil {
 		return "", err

@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 func TestReadCode(t *testing.T) {
@@ -28,9 +30,13 @@ func TestReadCode(t *testing.T) {
 	}
 }
 
+func portalOf(n byte) ids.Portal { return ids.Portal{UUID: uuid.UUID{n}} }
+
+func subjectOf(n byte) digest.Digest { return digest.Digest(bytes.Repeat([]byte{n}, digest.Size)) }
+
 func seedForTests(t testing.TB) seed {
 	t.Helper()
-	return seed{uuid.UUID{1}, Password, bytes.Repeat([]byte{7}, subjectSize), 1_772_355_600_000, ringOf(t, 1).Primary()}
+	return seed{portalOf(1), Password, subjectOf(7), 1_772_355_600_000, ringOf(t, 1).Primary()}
 }
 
 // TestSecretsDependOnEveryFact holds that no two secrets are alike that differ in what they are for, whose, or when.
@@ -39,9 +45,9 @@ func TestSecretsDependOnEveryFact(t *testing.T) {
 	ring := ringOf(t, 1, 2)
 	first := seedForTests(t)
 	seeds := []seed{first, first, first, first, first, first}
-	seeds[1].portalID = uuid.UUID{2}
+	seeds[1].portalID = portalOf(2)
 	seeds[2].purpose = Confirmation
-	seeds[3].subject = bytes.Repeat([]byte{8}, subjectSize)
+	seeds[3].subject = subjectOf(8)
 	seeds[4].generation++
 	seeds[5].key = ringOf(t, 2).Primary()
 

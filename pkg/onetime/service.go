@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -28,10 +28,7 @@ func NewService(repo *Repository, ring *keyring.Ring, now func() time.Time) *Ser
 // locked: it comes before account, lockout, session and delivery.
 //
 // Errors: resend_too_soon with a RetryAfter; nothing is issued then.
-func (s *Service) Issue(ctx context.Context, portalID uuid.UUID, w Wanted) (Issued, error) {
-	if len(w.Subject) != subjectSize {
-		return Issued{}, errSubject
-	}
+func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w Wanted) (Issued, error) {
 	now := s.clock()
 	after, err := s.repo.issue(ctx, portalID, w, s.ring.Primary(), now)
 	if errors.Is(err, database.ErrNotFound) {
@@ -49,7 +46,7 @@ func (s *Service) Issue(ctx context.Context, portalID uuid.UUID, w Wanted) (Issu
 }
 
 // Outstanding gives the secret that could be redeemed now, if there is one.
-func (s *Service) Outstanding(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte) (Issued, bool, error) {
+func (s *Service) Outstanding(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest) (Issued, bool, error) {
 	row, err := s.repo.read(ctx, portalID, purpose, subject)
 	if err != nil {
 		return Issued{}, false, err
@@ -65,14 +62,14 @@ func (s *Service) Outstanding(ctx context.Context, portalID uuid.UUID, purpose P
 	}
 	return Issued{
 		Generation: row.generation, ExpiresAt: time.UnixMilli(row.expiresAt).UTC(),
-		ResendAfter: max(0, row.free(false).Sub(now)), DeliveryID: row.delivery.UUID,
+		ResendAfter: max(0, row.free(false).Sub(now)), DeliveryID: row.delivery,
 	}, true, nil
 }
 
 // Secret derives what a message carries, as it is sent: only what could be redeemed now.
 //
 // Errors: token_used, token_superseded, account_disabled, token_expired: there is nothing to send any more.
-func (s *Service) Secret(ctx context.Context, portalID uuid.UUID, purpose Purpose, subject []byte, generation int64) (Secret, error) {
+func (s *Service) Secret(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, generation int64) (Secret, error) {
 	row, err := s.repo.read(ctx, portalID, purpose, subject)
 	if err != nil {
 		return Secret{}, err
@@ -105,22 +102,22 @@ func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
 // with the one that is returned before anything is sent there.
 //
 // Errors: token_invalid; token_expired when the row or the account is gone.
-func (s *Service) AccountOf(ctx context.Context, portalID uuid.UUID, purpose Purpose, token string) (uuid.UUID, []byte, error) {
+func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (ids.Account, digest.Digest, error) {
 	of, err := readToken(s.ring, portalID, purpose, token)
 	if err != nil {
-		return uuid.Nil, nil, err
+		return ids.Account{}, digest.Digest{}, err
 	}
 	row, err := s.repo.read(ctx, portalID, purpose, of.subject)
 	if err != nil {
-		return uuid.Nil, nil, err
+		return ids.Account{}, digest.Digest{}, err
 	}
 	if row.forged(of) {
-		return uuid.Nil, nil, fault.New(fault.TokenInvalid)
+		return ids.Account{}, digest.Digest{}, fault.New(fault.TokenInvalid)
 	}
 	if !row.exists {
-		return uuid.Nil, nil, fault.New(fault.TokenExpired)
+		return ids.Account{}, digest.Digest{}, fault.New(fault.TokenExpired)
 	}
-	return row.account.UUID, of.subject, nil
+	return row.account, of.subject, nil
 }
 
 // Sweep deletes up to batch rows that are of no use any more, and tells how many: call it until there are none.

@@ -322,13 +322,3 @@ func TestSweep(t *testing.T) {
 		require.Zero(t, l.guessAfresh(worn), "what is off stays off")
 	})
 }
-
-func TestSubjectsAreDigests(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, l *ledger) {
-		_, err := l.Issue(l.ctx, l.portal, fromStranger([]byte("a@example.com")))
-		require.ErrorIs(t, err, errSubject)
-		_, err = l.checkCode(nil, wrong(0))
-		require.ErrorIs(t, err, errSubject)
-	})
-}

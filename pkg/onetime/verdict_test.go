@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // TestVerdicts holds the contract's order (§2) for both faces of a secret: what the first secret that p got is told.
@@ -146,7 +147,7 @@ func TestVerdicts(t *testing.T) {
 			name: "made anew with another id",
 			arrange: func(_ *testing.T, l *ledger, p person, _ Secret) {
 				l.remove(p)
-				p.ID = uuid.New()
+				p.ID.UUID = uuid.New()
 				l.addAccount(p)
 			},
 			want: fault.TokenExpired,
@@ -269,7 +270,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		require.NotContains(t, token, "=")
 
 		ctx, counter := databasetest.CountStatements(l.ctx)
-		check := func(portal uuid.UUID, purpose Purpose, token string) {
+		check := func(portal ids.Portal, purpose Purpose, token string) {
 			t.Helper()
 			_, err := l.Check(ctx, portal, purpose, Given{Token: token})
 			requireCode(t, fault.TokenInvalid, err)

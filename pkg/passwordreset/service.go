@@ -13,9 +13,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -40,7 +40,7 @@ type Parts struct {
 	Mail      *secretmail.Service
 	Messages  *delivery.Service
 	Audit     *audit.Recorder
-	Digests   *installation.Digests
+	Digests   *digest.Digester
 	Now       func() time.Time
 }
 
@@ -99,7 +99,7 @@ func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.
 
 // onItsWay is the receipt of a secret that could be redeemed now; nil where there is none.
 func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
-	there, ok, err := s.Secrets.Outstanding(ctx, p.ID, onetime.Password, s.Digests.Subject(p.ID, a.Email.Canonical()))
+	there, ok, err := s.Secrets.Outstanding(ctx, p.ID, onetime.Password, s.Digests.OfEmail(p.ID, a.Email))
 	if !ok || err != nil {
 		return nil, err
 	}
@@ -133,17 +133,17 @@ type Verified struct {
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
-func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
-	found, err := s.Mail.Check(ctx, p, onetime.Password, given, audit.ResetRedeemed)
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
+	found, err := s.Mail.Check(ctx, p, onetime.Password, presented, audit.ResetRedeemed)
 	return Verified{found.Email, found.Variant, found.ExpiresAt}, err
 }
 
 // Redeem sets the password: the address counts as confirmed, the lock ends, and so do all sessions.
 //
 // Errors: onetime's; password_rejected, which consumes nothing.
-func (s *Service) Redeem(ctx context.Context, p *portal.Portal, given onetime.Given, secret string) error {
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented secretmail.Credential, secret string) error {
 	var hash string
-	return s.Mail.Redeem(ctx, p, onetime.Password, given, audit.ResetRedeemed,
+	return s.Mail.Redeem(ctx, p, onetime.Password, presented, audit.ResetRedeemed,
 		func(a *account.Account) (err error) {
 			hash, err = s.Passwords.Set(ctx, p, a.Email, secret)
 			return err
@@ -159,11 +159,11 @@ func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Accoun
 	if err := s.Accounts.ResetPassword(ctx, p.ID, a, stamp, hash, s.Now()); err != nil {
 		return err
 	}
-	subject := s.Digests.Subject(p.ID, a.Email.Canonical())
+	subject := s.Digests.OfEmail(p.ID, a.Email)
 	if err := s.Lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
 		return err
 	}
-	if err := s.Lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.Digests.Account(p.ID, a.ID)); err != nil {
+	if err := s.Lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.Digests.OfAccount(p.ID, a.ID)); err != nil {
 		return err
 	}
 	if err := s.Messages.SendPasswordChanged(ctx, p, a); err != nil {

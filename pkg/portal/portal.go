@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Portal is one tenant. What a Service hands out is shared and must not be changed.
 type Portal struct {
-	ID   uuid.UUID
+	ID   ids.Portal
 	Slug string // immutable, never used again
 	Settings
 	CreatedAt time.Time

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // Repository keeps portals.
@@ -20,7 +20,7 @@ func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
 // row is a portal as the table has it; times are Unix milliseconds.
 type row struct {
-	ID        uuid.UUID
+	ID        ids.Portal
 	Slug      string
 	Settings  string
 	Version   int64
@@ -56,7 +56,7 @@ func (r *Repository) bySlug(ctx context.Context, slug string) (*Portal, error) {
 }
 
 // byID finds a living portal. Errors: database.ErrNotFound.
-func (r *Repository) byID(ctx context.Context, id uuid.UUID) (*Portal, error) {
+func (r *Repository) byID(ctx context.Context, id ids.Portal) (*Portal, error) {
 	var found row
 	if err := r.living(ctx).Where("id = ?", id).Take(&found).Error; err != nil {
 		return nil, database.Err(err)
@@ -73,10 +73,10 @@ func (r *Repository) slugOfDomain(ctx context.Context, domain string) (slug stri
 }
 
 // page lists living portals, newest first, from before the id.
-func (r *Repository) page(ctx context.Context, before uuid.UUID, limit int) ([]*Portal, error) {
+func (r *Repository) page(ctx context.Context, before ids.Portal, limit int) ([]*Portal, error) {
 	var rows []row
 	query := r.living(ctx)
-	if before != uuid.Nil {
+	if !before.IsZero() {
 		query = query.Where("id < ?", before)
 	}
 	if err := query.Order("id DESC").Limit(limit).Find(&rows).Error; err != nil {
@@ -142,7 +142,7 @@ func (r *Repository) putDomains(ctx context.Context, p *Portal) error {
 }
 
 // retire empties a portal's row, which stays to keep its slug, and frees its domains. Errors: database.ErrNotFound.
-func (r *Repository) retire(ctx context.Context, id uuid.UUID, now time.Time) error {
+func (r *Repository) retire(ctx context.Context, id ids.Portal, now time.Time) error {
 	err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
 		WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id))
 	if err != nil {

@@ -7,11 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // A cached portal is read again in the background once it is stale, and before it is used once it is too old; so a
@@ -85,7 +84,7 @@ func (s *Service) Find(ctx context.Context, slug string) (*Portal, error) {
 }
 
 // ByID finds a portal by what other tables call it. Errors: organization_not_found.
-func (s *Service) ByID(ctx context.Context, id uuid.UUID) (*Portal, error) {
+func (s *Service) ByID(ctx context.Context, id ids.Portal) (*Portal, error) {
 	p, err := s.repo.byID(ctx, id)
 	return p, notFound(err)
 }
@@ -123,14 +122,14 @@ func (s *Service) read(ctx context.Context, slug string) (*Portal, error) {
 }
 
 // List pages through portals, newest first.
-func (s *Service) List(ctx context.Context, before uuid.UUID, limit int) ([]*Portal, error) {
+func (s *Service) List(ctx context.Context, before ids.Portal, limit int) ([]*Portal, error) {
 	return s.repo.page(ctx, before, limit)
 }
 
 // Each calls do for every portal, disabled ones too, until it fails.
 func (s *Service) Each(ctx context.Context, do func(*Portal) error) error {
 	const batch = 200
-	for before := uuid.Nil; ; {
+	for before := (ids.Portal{}); ; {
 		portals, err := s.repo.page(ctx, before, batch)
 		if err != nil {
 			return err
@@ -159,7 +158,7 @@ func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*
 	if len(wrong) > 0 {
 		return nil, fault.Invalid(wrong...)
 	}
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Portal]()
 	if err != nil {
 		return nil, err
 	}

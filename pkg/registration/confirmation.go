@@ -62,15 +62,15 @@ func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.A
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
-func (s *Service) Verify(ctx context.Context, p *portal.Portal, given onetime.Given) (Verified, error) {
-	found, err := s.Mail.Check(ctx, p, onetime.Confirmation, given, audit.Confirmation)
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
+	found, err := s.Mail.Check(ctx, p, onetime.Confirmation, presented, audit.Confirmation)
 	return Verified{found.Email, found.ExpiresAt}, err
 }
 
 // Confirm proves the mailbox: the account is verified from now on. It tells what comes next. Errors: onetime's.
-func (s *Service) Confirm(ctx context.Context, p *portal.Portal, given onetime.Given) (next admission.Next, err error) {
+func (s *Service) Confirm(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (next admission.Next, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
-	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, given, audit.Confirmation, nil,
+	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, presented, audit.Confirmation, nil,
 		func(ctx context.Context, a *account.Account, found onetime.Found) error {
 			if err := s.Accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
 				return err

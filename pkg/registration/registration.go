@@ -6,14 +6,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -132,7 +131,7 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 		mail.Account, mail.Kind = owner, delivery.AlreadyRegistered
 	}
 	if has.invited == nil {
-		mail.Then = func(ctx context.Context, _ uuid.UUID) error { return s.replace(ctx, p, unverified, has) }
+		mail.Then = func(ctx context.Context, _ ids.Delivery) error { return s.replace(ctx, p, unverified, has) }
 	}
 	mail.Address, mail.Purpose, mail.Event = n.Email, onetime.Confirmation, audit.Registration
 	mail.TTL = p.ConfirmationTTL.Duration()
@@ -149,7 +148,7 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invited *invitation.Waiting) secretmail.Mail {
 	mail := s.Invitations.Again(p, address, invited)
 	sent := mail.Then
-	mail.Then = func(ctx context.Context, messageID uuid.UUID) error {
+	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
 		if err := sent(ctx, messageID); err != nil {
 			return err
 		}

@@ -3,23 +3,21 @@
 package secretmail
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
-	"github.com/latchkey-auth/latchkey/pkg/installation"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -31,12 +29,12 @@ type Service struct {
 	secrets  *onetime.Service
 	messages *delivery.Service
 	audit    *audit.Recorder
-	digests  *installation.Digests
+	digests  *digest.Digester
 }
 
 // NewService issues secrets and hands them to messages.
 func NewService(db *database.DB, accounts *account.Repository, secrets *onetime.Service, messages *delivery.Service,
-	recorder *audit.Recorder, digests *installation.Digests) *Service {
+	recorder *audit.Recorder, digests *digest.Digester) *Service {
 	return &Service{db, accounts, secrets, messages, recorder, digests}
 }
 
@@ -56,7 +54,7 @@ type Mail struct {
 	ByAdministrator bool
 	// Then does what belongs to the secret, after it and before the message, whose id it is told: the order in which
 	// rows are locked.
-	Then func(ctx context.Context, messageID uuid.UUID) error
+	Then func(ctx context.Context, messageID ids.Delivery) error
 }
 
 // Issued is what the person is told.
@@ -70,16 +68,16 @@ type Issued struct {
 //
 // Errors: resend_too_soon, and what Then answers; nothing is issued then.
 func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, error) {
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Delivery]()
 	if err != nil {
 		return Issued{}, err
 	}
-	subject := s.digests.Subject(p.ID, m.Address.Canonical())
+	subject := s.digests.OfEmail(p.ID, m.Address)
 	wanted := onetime.Wanted{
 		Purpose: m.Purpose, Subject: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
 		ByAdministrator: m.ByAdministrator,
 	}
-	locale, accountID := m.Locale, uuid.Nil
+	locale, accountID := m.Locale, ids.Account{}
 	if m.Account != nil {
 		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
 		locale, accountID = cmp.Or(locale, m.Account.Locale), m.Account.ID
@@ -112,7 +110,7 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 	})
 	if fault.CodeOf(err) == fault.ResendTooSoon {
 		if m.Then != nil {
-			accountID = uuid.Nil // of an account that was not made
+			accountID = ids.Account{} // of an account that was not made
 		}
 		if recordErr := s.audit.Record(ctx, event(p, m, subject, accountID).Failed(err)); recordErr != nil {
 			return Issued{}, recordErr
@@ -121,12 +119,28 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 	return issued, err
 }
 
-func event(p *portal.Portal, m Mail, subject []byte, accountID uuid.UUID) audit.Event {
+func event(p *portal.Portal, m Mail, subject digest.Digest, accountID ids.Account) audit.Event {
 	event := audit.OfAccount(p.ID, m.Event, accountID, subject)
 	if m.Invitation != nil {
 		event = event.WithTarget(audit.InvitationTarget(m.Invitation.ID))
 	}
 	return event
+}
+
+// Credential is a secret as a person presents it: the token of a link, or a typed code with the address that it was sent
+// to.
+type Credential struct {
+	Token string
+	Email email.Address
+	Code  string
+}
+
+// given is a credential as the ledger knows it.
+func (s *Service) given(p *portal.Portal, c Credential) onetime.Given {
+	if c.Token != "" {
+		return onetime.Given{Token: c.Token}
+	}
+	return onetime.Given{Subject: s.digests.OfEmail(p.ID, c.Email), Code: c.Code}
 }
 
 // secretFaults are what is recorded of a secret that somebody brought.
@@ -136,8 +150,8 @@ var secretFaults = []fault.Code{
 }
 
 // Check says whether a secret is good, and records why not, unless it is a token of nobody's. Errors: onetime's.
-func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, given onetime.Given, event audit.Type) (onetime.Found, error) {
-	found, err := s.secrets.Check(ctx, p.ID, purpose, given)
+func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, presented Credential, event audit.Type) (onetime.Found, error) {
+	found, err := s.secrets.Check(ctx, p.ID, purpose, s.given(p, presented))
 	return found, s.refused(ctx, p, event, found, err)
 }
 
@@ -145,9 +159,9 @@ func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.P
 // comes before that, for what takes its time.
 //
 // Errors: Check's, and those of ready and do. A database.ErrNotFound of do means that the account changed meanwhile.
-func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, given onetime.Given, event audit.Type,
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, presented Credential, event audit.Type,
 	ready func(*account.Account) error, do func(context.Context, *account.Account, onetime.Found) error) error {
-	found, err := s.Check(ctx, p, purpose, given, event)
+	found, err := s.Check(ctx, p, purpose, presented, event)
 	if err != nil {
 		return err
 	}
@@ -176,7 +190,7 @@ func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Typ
 	if code := fault.CodeOf(why); code == fault.AccountDisabled {
 		why = admission.Situation{Portal: p}.Told(admission.UseSecret, code)
 	}
-	if found.Subject == nil || !slices.Contains(secretFaults, fault.CodeOf(why)) {
+	if found.Subject == (digest.Digest{}) || !slices.Contains(secretFaults, fault.CodeOf(why)) {
 		return why
 	}
 	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, event, found.AccountID, found.Subject).Failed(why)); err != nil {
@@ -201,7 +215,7 @@ func (s *Service) Addressee(ctx context.Context, p *portal.Portal, purpose oneti
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(subject, s.digests.Subject(p.ID, a.Email.Canonical())) {
+	if subject != s.digests.OfEmail(p.ID, a.Email) {
 		return nil, fault.New(fault.TokenExpired) // it was sent to an address that the account no longer has
 	}
 	return a, nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 )
@@ -20,9 +22,9 @@ type Repository struct{ db *database.DB }
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
 // insert adds a session if the account still is what the person proved to be: the same stamp, not disabled, and the
-// password of guarded (an address's digest; nil for doors that a lock does not shut) not locked. It reports whether it
+// password of guarded (an address's digest; zero for doors that a lock does not shut) not locked. It reports whether it
 // was.
-func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, a *account.Account, s *Session, guarded []byte) (bool, error) {
+func (r *Repository) insert(ctx context.Context, portalID ids.Portal, a *account.Account, s *Session, guarded digest.Digest) (bool, error) {
 	at := s.CreatedAt.UnixMilli()
 	inserted := r.db.From(ctx).Exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, security_stamp,
 			transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
@@ -41,7 +43,7 @@ func (r *Repository) insert(ctx context.Context, portalID uuid.UUID, a *account.
 
 // reusedError means that a token of an older generation came back: it was stolen, or its thief's was. The account's
 // session has ended.
-type reusedError struct{ account uuid.UUID }
+type reusedError struct{ account ids.Account }
 
 func (reusedError) Error() string { return "session: refresh token reused" }
 
@@ -75,11 +77,11 @@ const (
 
 // refresh brings a session forward from a generation. Errors: database.ErrNotFound when it has ended; errOwnerless
 // when the account has changed since it began; reusedError when it ends here.
-func (r *Repository) refresh(ctx context.Context, portalID, id uuid.UUID, generation int64, key keyring.ID,
+func (r *Repository) refresh(ctx context.Context, portalID ids.Portal, id ids.Session, generation int64, key keyring.ID,
 	expires time.Time, grace time.Duration, now time.Time) (*Session, *account.Account, error) {
 	s := &Session{ID: id}
 	var (
-		owner           uuid.UUID
+		owner           ids.Account
 		packed          []byte
 		expiresAt, ends int64
 		ended           *int64
@@ -102,37 +104,37 @@ func (r *Repository) refresh(ctx context.Context, portalID, id uuid.UUID, genera
 }
 
 // end ends a living session and tells whose it was. Errors: database.ErrNotFound.
-func (r *Repository) end(ctx context.Context, portalID, id uuid.UUID, now time.Time) (owner uuid.UUID, err error) {
+func (r *Repository) end(ctx context.Context, portalID ids.Portal, id ids.Session, now time.Time) (owner ids.Account, err error) {
 	err = r.db.From(ctx).Raw(`UPDATE sessions SET ended_at = ? WHERE portal_id = ? AND id = ? AND ended_at IS NULL
 		RETURNING account_id`, now.UnixMilli(), portalID, id).Row().Scan(&owner)
 	return owner, database.Err(err)
 }
 
 // endOf ends a living session of an account. Errors: database.ErrNotFound.
-func (r *Repository) endOf(ctx context.Context, portalID, accountID, id uuid.UUID, now time.Time) error {
+func (r *Repository) endOf(ctx context.Context, portalID ids.Portal, accountID ids.Account, id ids.Session, now time.Time) error {
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
 		WHERE portal_id = ? AND id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, id, accountID))
 }
 
 // endAll ends every living session of an account.
-func (r *Repository) endAll(ctx context.Context, portalID, accountID uuid.UUID, now time.Time) error {
+func (r *Repository) endAll(ctx context.Context, portalID ids.Portal, accountID ids.Account, now time.Time) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE sessions SET ended_at = ?
 		WHERE portal_id = ? AND account_id = ? AND ended_at IS NULL`, now.UnixMilli(), portalID, accountID).Error)
 }
 
 // keep gives one session the account's new stamp, so that it alone outlives a change of the password made in it.
-func (r *Repository) keep(ctx context.Context, portalID, id, stamp uuid.UUID) error {
+func (r *Repository) keep(ctx context.Context, portalID ids.Portal, id ids.Session, stamp uuid.UUID) error {
 	return database.Err(r.db.From(ctx).Exec(`UPDATE sessions SET security_stamp = ? WHERE portal_id = ? AND id = ?`,
 		stamp, portalID, id).Error)
 }
 
 // living lists an account's living sessions, newest first, from before the id.
-func (r *Repository) living(ctx context.Context, portalID uuid.UUID, a *account.Account, now time.Time, before uuid.UUID, limit int) ([]*Session, error) {
+func (r *Repository) living(ctx context.Context, portalID ids.Portal, a *account.Account, now time.Time, before ids.Session, limit int) ([]*Session, error) {
 	query := `SELECT id, transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at
 		FROM sessions WHERE portal_id = ? AND account_id = ? AND security_stamp = ? AND ended_at IS NULL
 			AND expires_at > ? AND ends_at > ?`
 	args := []any{portalID, a.ID, a.SecurityStamp, now.UnixMilli(), now.UnixMilli()}
-	if before != uuid.Nil {
+	if !before.IsZero() {
 		query, args = query+` AND id < ?`, append(args, before)
 	}
 	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...), func(row database.Row) (*Session, error) {

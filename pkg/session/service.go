@@ -11,7 +11,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -37,8 +39,8 @@ func NewService(repo *Repository, ring *keyring.Ring, tokens *accesstoken.Tokens
 type Begin struct {
 	Transport  string
 	DeviceName *string
-	// Guarded is the digest of the address whose lock shuts this door; nil for doors that a lock does not shut.
-	Guarded []byte
+	// Guarded is the digest of the address whose lock shuts this door; zero for doors that a lock does not shut.
+	Guarded digest.Digest
 }
 
 // Start begins a session for an account that proved itself. What was proved is checked once more as the row is
@@ -46,7 +48,7 @@ type Begin struct {
 //
 // Errors: ErrChanged.
 func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Account, how Begin) (Granted, error) {
-	id, err := uuid.NewV7()
+	id, err := ids.New[ids.Session]()
 	if err != nil {
 		return Granted{}, err
 	}
@@ -130,11 +132,11 @@ func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (
 }
 
 // stolen records that a session has ended because an old token of it came back, though the caller hangs up.
-func (s *Service) stolen(ctx context.Context, p *portal.Portal, owner uuid.UUID) error {
+func (s *Service) stolen(ctx context.Context, p *portal.Portal, owner ids.Account) error {
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
 	why := fault.New(fault.RefreshTokenReused)
-	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Refresh, owner, nil).Failed(why)); err != nil {
+	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Refresh, owner, digest.Digest{}).Failed(why)); err != nil {
 		why.Cause = err // for the log: what the caller is told has happened all the same
 	}
 	return why
@@ -161,12 +163,12 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 }
 
 // List gives an account's living sessions, newest first, from before the id.
-func (s *Service) List(ctx context.Context, p *portal.Portal, a *account.Account, before uuid.UUID, limit int) ([]*Session, error) {
+func (s *Service) List(ctx context.Context, p *portal.Portal, a *account.Account, before ids.Session, limit int) ([]*Session, error) {
 	return s.repo.living(ctx, p.ID, a, s.now(), before, limit)
 }
 
 // End ends one session of an account. Errors: not_found.
-func (s *Service) End(ctx context.Context, p *portal.Portal, accountID, id uuid.UUID) error {
+func (s *Service) End(ctx context.Context, p *portal.Portal, accountID ids.Account, id ids.Session) error {
 	err := s.repo.endOf(ctx, p.ID, accountID, id, s.now())
 	if errors.Is(err, database.ErrNotFound) {
 		return fault.New(fault.NotFound)
@@ -178,7 +180,7 @@ func (s *Service) End(ctx context.Context, p *portal.Portal, accountID, id uuid.
 }
 
 // EndAll ends every session of an account.
-func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID uuid.UUID) error {
+func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID ids.Account) error {
 	if err := s.repo.endAll(ctx, p.ID, accountID, s.now()); err != nil {
 		return err
 	}
@@ -186,12 +188,12 @@ func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID uuid.U
 }
 
 // Keep lets one session outlive the account's new stamp.
-func (s *Service) Keep(ctx context.Context, p *portal.Portal, id, stamp uuid.UUID) error {
+func (s *Service) Keep(ctx context.Context, p *portal.Portal, id ids.Session, stamp uuid.UUID) error {
 	return s.repo.keep(ctx, p.ID, id, stamp)
 }
 
-func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, accountID uuid.UUID) error {
-	return s.audit.Record(ctx, audit.OfAccount(p.ID, what, accountID, nil))
+func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, accountID ids.Account) error {
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, what, accountID, digest.Digest{}))
 }
 
 // clock is the time as the tables keep it, in milliseconds.

@@ -5,15 +5,14 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
 // Session is one login of an account.
 type Session struct {
-	ID         uuid.UUID
+	ID         ids.Session
 	Generation int64      // of the refresh token; it goes up by one at each rotation
 	KeyID      keyring.ID // the key that the current refresh token is derived under
 	Transport  string
@@ -63,17 +62,17 @@ const refreshPurpose keyring.Purpose = "refresh-token"
 // refreshSize is the payload of a refresh token: the session's id and the generation.
 const refreshSize = 16 + 8
 
-func refreshToken(ring *keyring.Ring, portalID uuid.UUID, s *Session) (string, error) {
-	payload := binary.BigEndian.AppendUint64(s.ID[:], uint64(s.Generation))
-	return ring.Token(s.KeyID, refreshPurpose, portalID[:], payload)
+func refreshToken(ring *keyring.Ring, portalID ids.Portal, s *Session) (string, error) {
+	payload := binary.BigEndian.AppendUint64(s.ID.UUID[:], uint64(s.Generation))
+	return ring.Token(s.KeyID, refreshPurpose, portalID.UUID[:], payload)
 }
 
 // readRefreshToken gives what a refresh token names. Errors: keyring.ErrForged.
-func readRefreshToken(ring *keyring.Ring, portalID uuid.UUID, token string) (id uuid.UUID, generation int64, err error) {
-	payload, _, err := ring.ReadToken(refreshPurpose, portalID[:], token, refreshSize)
+func readRefreshToken(ring *keyring.Ring, portalID ids.Portal, token string) (id ids.Session, generation int64, err error) {
+	payload, _, err := ring.ReadToken(refreshPurpose, portalID.UUID[:], token, refreshSize)
 	if err != nil {
-		return uuid.Nil, 0, err
+		return ids.Session{}, 0, err
 	}
-	copy(id[:], payload)
+	copy(id.UUID[:], payload)
 	return id, int64(binary.BigEndian.Uint64(payload[16:])), nil
 }

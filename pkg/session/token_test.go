@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -24,7 +25,7 @@ func ring(t testing.TB, keys string) *keyring.Ring {
 	return r
 }
 
-func token(t testing.TB, r *keyring.Ring, portalID uuid.UUID, s *Session) string {
+func token(t testing.TB, r *keyring.Ring, portalID ids.Portal, s *Session) string {
 	t.Helper()
 	text, err := refreshToken(r, portalID, s)
 	require.NoError(t, err)
@@ -33,8 +34,8 @@ func token(t testing.TB, r *keyring.Ring, portalID uuid.UUID, s *Session) string
 
 func TestARefreshTokenNamesItsSession(t *testing.T) {
 	t.Parallel()
-	r, portalID := ring(t, firstKey), uuid.Must(uuid.NewV7())
-	s := &Session{ID: uuid.Must(uuid.NewV7()), Generation: 7, KeyID: r.Primary()}
+	r, portalID := ring(t, firstKey), ids.Portal{UUID: uuid.Must(uuid.NewV7())}
+	s := &Session{ID: ids.Session{UUID: uuid.Must(uuid.NewV7())}, Generation: 7, KeyID: r.Primary()}
 	text := token(t, r, portalID, s)
 	id, generation, err := readRefreshToken(r, portalID, text)
 	require.NoError(t, err)
@@ -48,20 +49,20 @@ func TestARefreshTokenNamesItsSession(t *testing.T) {
 	id, _, err = readRefreshToken(ring(t, secondKey+","+firstKey), portalID, text)
 	require.NoError(t, err)
 	require.Equal(t, s.ID, id)
-	forged := func(r *keyring.Ring, portalID uuid.UUID, text string) {
+	forged := func(r *keyring.Ring, portalID ids.Portal, text string) {
 		t.Helper()
 		id, generation, err := readRefreshToken(r, portalID, text)
 		require.ErrorIs(t, err, keyring.ErrForged)
-		require.Equal(t, uuid.Nil, id)
+		require.Zero(t, id)
 		require.Zero(t, generation)
 	}
 	forged(ring(t, secondKey), portalID, text)
-	forged(r, uuid.Nil, text)
-	forged(r, uuid.Must(uuid.NewV7()), text)
+	forged(r, ids.Portal{}, text)
+	forged(r, ids.Portal{UUID: uuid.Must(uuid.NewV7())}, text)
 
 	payload := bytes.Repeat([]byte{1}, refreshSize)
 	for _, purpose := range []keyring.Purpose{"device-token", "refresh-tokens", ""} {
-		other, err := r.Token(r.Primary(), purpose, portalID[:], payload)
+		other, err := r.Token(r.Primary(), purpose, portalID.UUID[:], payload)
 		require.NoError(t, err)
 		forged(r, portalID, other)
 	}
@@ -70,8 +71,8 @@ func TestARefreshTokenNamesItsSession(t *testing.T) {
 // Of all texts near a token only the token itself is one.
 func TestARefreshTokenHasOneSpelling(t *testing.T) {
 	t.Parallel()
-	r, portalID := ring(t, firstKey), uuid.Must(uuid.NewV7())
-	text := token(t, r, portalID, &Session{ID: uuid.Must(uuid.NewV7()), Generation: 1, KeyID: r.Primary()})
+	r, portalID := ring(t, firstKey), ids.Portal{UUID: uuid.Must(uuid.NewV7())}
+	text := token(t, r, portalID, &Session{ID: ids.Session{UUID: uuid.Must(uuid.NewV7())}, Generation: 1, KeyID: r.Primary()})
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/= \n\r\t\x00."
 	for i := range text {
 		for _, c := range alphabet {
@@ -88,8 +89,9 @@ func TestARefreshTokenHasOneSpelling(t *testing.T) {
 }
 
 func FuzzRefreshToken(f *testing.F) {
-	r, portalID := ring(f, firstKey), uuid.MustParse("018f0000-0000-7000-8000-000000000001")
-	text := token(f, r, portalID, &Session{ID: uuid.MustParse("018f0000-0000-7000-8000-000000000002"), Generation: 1, KeyID: r.Primary()})
+	r, portalID := ring(f, firstKey), ids.Portal{UUID: uuid.MustParse("018f0000-0000-7000-8000-000000000001")}
+	sessionID := ids.Session{UUID: uuid.MustParse("018f0000-0000-7000-8000-000000000002")}
+	text := token(f, r, portalID, &Session{ID: sessionID, Generation: 1, KeyID: r.Primary()})
 	for _, seed := range []string{"", text, text[1:], text + "A", strings.Repeat("A", len(text)), strings.Repeat("A", 1<<12)} {
 		f.Add(seed)
 	}

@@ -1,4 +1,4 @@
-package installation
+package digest
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/email"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
@@ -31,17 +33,23 @@ func sealed(t *testing.T, db *database.DB) []byte {
 	return text
 }
 
-var somebody = uuid.Must(uuid.NewV7())
+func address(t *testing.T, typed string) email.Address {
+	t.Helper()
+	parsed, err := email.Parse(typed)
+	require.NoError(t, err)
+	return parsed
+}
 
-func TestDigests(t *testing.T) {
+func TestDigestsOfEmails(t *testing.T) {
 	t.Parallel()
-	d, other := &Digests{keyring.Random(keyring.KeySize)}, &Digests{keyring.Random(keyring.KeySize)}
-	ada := d.Subject(somebody, "ada@example.com")
+	d, other := &Digester{keyring.Random(keyring.KeySize)}, &Digester{keyring.Random(keyring.KeySize)}
+	portalID, typed := ids.Portal{UUID: uuid.Must(uuid.NewV7())}, address(t, "ada@example.com")
+	ada := d.OfEmail(portalID, typed)
 	require.Len(t, ada, 32)
-	require.Equal(t, ada, d.Subject(somebody, "ada@example.com"))
-	require.NotEqual(t, ada, d.Subject(somebody, "bob@example.com"))
-	require.NotEqual(t, ada, d.Subject(uuid.Nil, "ada@example.com"), "another portal's address is another")
-	require.NotEqual(t, ada, other.Subject(somebody, "ada@example.com"), "another installation's too")
+	require.Equal(t, ada, d.OfEmail(portalID, typed))
+	require.NotEqual(t, ada, d.OfEmail(portalID, address(t, "bob@example.com")))
+	require.NotEqual(t, ada, d.OfEmail(ids.Portal{}, typed), "another portal's address is another")
+	require.NotEqual(t, ada, other.OfEmail(portalID, typed), "under another key too")
 }
 
 // Whichever of several instances comes first makes the row; all have the same key.
@@ -49,7 +57,7 @@ func TestInstancesOpenTogether(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		r := ring(t, keyring.Generate())
-		opened := make([]*Digests, 8)
+		opened := make([]*Digester, 8)
 		errs := make([]error, len(opened))
 		var all sync.WaitGroup
 		for i := range opened {
@@ -173,7 +181,7 @@ var keptByReset = map[string]string{
 func TestResetLeavesNothingThatIsKeyed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		portalID, accountID := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
+		portalID, accountID := ids.Portal{UUID: uuid.Must(uuid.NewV7())}, ids.Account{UUID: uuid.Must(uuid.NewV7())}
 		databasetest.Fill(t, db, map[string]any{
 			"portal_id": portalID, "portals.id": portalID, "account_id": accountID, "accounts.id": accountID,
 		})
