@@ -44,7 +44,7 @@ func (s *Server) invitationsOut(c echo.Context, invitations ...*invitation.Invit
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
+	now := s.clock.Now()
 	return func(i *invitation.Invitation) invitationBody {
 		body := invitationBody{
 			ID: i.ID, Email: i.Email.Typed(), Roles: i.Roles, Entitlements: i.Entitlements,

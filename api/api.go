@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
@@ -39,7 +40,7 @@ type Server struct {
 	echo        *echo.Echo
 	db          *database.DB
 	log         *slog.Logger
-	now         func() time.Time
+	clock       clock.Clock
 	publicURL   string
 	operatorKey string
 	proxies     []netip.Prefix
@@ -67,7 +68,7 @@ type Server struct {
 // New answers the API with the services of an app.
 func New(a *app.App, o Options) *Server {
 	s := &Server{
-		db: a.DB, log: a.Log, now: a.Now, publicURL: a.PublicURL, operatorKey: o.OperatorKey, proxies: o.TrustedProxies,
+		db: a.DB, log: a.Log, clock: a.Now, publicURL: a.PublicURL, operatorKey: o.OperatorKey, proxies: o.TrustedProxies,
 		portals: a.Portals, accounts: a.Accounts, login: a.Login, sessions: a.Sessions, tokens: a.AccessTokens,
 		keys: a.SigningKeys, apiKeys: a.APIKeys, messages: a.Messages, dispatch: a.Dispatch, inbox: a.Inbox,
 		resets: a.PasswordResets, registration: a.Registration, invitations: a.Invitations,

@@ -66,7 +66,7 @@ func (s *Server) exportInvitations(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, exportTypes[format])
 	h.Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="invitations-%s-%s.%s"`,
-		p.Slug, s.now().UTC().Format(time.DateOnly), format))
+		p.Slug, s.clock.Now().UTC().Format(time.DateOnly), format))
 	if c.Request().Method == http.MethodHead {
 		return c.NoContent(http.StatusOK)
 	}
@@ -145,7 +145,7 @@ func (s *Server) exportRow(c echo.Context, i *invitation.Invitation) (row []stri
 		}
 	}
 	return []string{
-		code, i.Email.Typed(), string(i.Status(s.now())), strings.Join(i.Roles, ", "), strings.Join(i.Entitlements, ", "),
+		code, i.Email.Typed(), string(i.Status(s.clock.Now())), strings.Join(i.Roles, ", "), strings.Join(i.Entitlements, ", "),
 		i.Locale, i.InvitedBy(), written(&i.CreatedAt), written(i.SentAt), written(&i.ExpiresAt), written(i.AcceptedAt),
 	}, nil
 }

@@ -47,7 +47,7 @@ func New(t testing.TB, db *database.DB, adjust ...ServerOption) *Harness {
 	t.Helper()
 	ring, err := keyring.Parse(SecretKey)
 	require.NoError(t, err)
-	h := &Harness{DB: db, ring: ring, Clock: &Clock{at: time.Now().UTC().Truncate(time.Millisecond)}, Log: newLogCapture(t)}
+	h := &Harness{DB: db, ring: ring, Clock: &Clock{at: time.Now()}, Log: newLogCapture(t)}
 	h.Server = h.NewServer(t, db, adjust...)
 	return h
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/pkg/app"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
@@ -60,7 +61,7 @@ func UnderKeys(ring *keyring.Ring) ServerOption {
 }
 
 // OnClock sets the time.
-func OnClock(now func() time.Time) ServerOption {
+func OnClock(now clock.Clock) ServerOption {
 	return func(o *Options) { o.App.Now = now }
 }
 

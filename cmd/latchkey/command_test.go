@@ -86,7 +86,7 @@ func TestPortalsListIsWhole(t *testing.T) {
 	databasetest.EachBlank(t, func(t *testing.T, url string) {
 		succeed(t, "migrate", "--database-url", url)
 		db := databasetest.OpenURL(t, url)
-		service := portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, time.Now), time.Now)
+		service := portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: audit.NewRecorder(db, time.Now), Now: time.Now})
 		settings := portal.Defaults()
 		settings.Name = "Any"
 		const many = 201 // one more than are read at once

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -53,11 +54,11 @@ type Identity struct {
 type Tokens struct {
 	keys      *Keys
 	publicURL string
-	now       func() time.Time
+	clock     clock.Clock
 }
 
 // NewTokens signs with keys; publicURL is where callers reach this server, without a slash at its end.
-func NewTokens(keys *Keys, publicURL string, now func() time.Time) *Tokens {
+func NewTokens(keys *Keys, publicURL string, now clock.Clock) *Tokens {
 	return &Tokens{keys, publicURL, now}
 }
 
@@ -76,7 +77,7 @@ func (t *Tokens) Sign(ctx context.Context, p *portal.Portal, of Subject) (string
 	if err != nil {
 		return "", err
 	}
-	now := t.now()
+	now := t.clock.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: t.Issuer(p), Subject: of.AccountID.String(), ID: id.String(),
@@ -103,13 +104,13 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 		},
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(),
 		jwt.WithIssuer(t.Issuer(p)), jwt.WithAudience(p.Slug), jwt.WithExpirationRequired(),
-		jwt.WithTimeFunc(t.now))
+		jwt.WithTimeFunc(t.clock.Now))
 	var f *fault.Error
 	if errors.As(err, &f) {
 		return Identity{}, f // reading the keys failed, which says nothing about the token
 	}
 	if err != nil || token.Header["typ"] != accessTokenType || token.Header["crit"] != nil ||
-		(said.IssuedAt != nil && said.IssuedAt.After(t.now().Add(clockSkew))) {
+		(said.IssuedAt != nil && said.IssuedAt.After(t.clock.Now().Add(clockSkew))) {
 		return Identity{}, fault.New(fault.AccessTokenInvalid)
 	}
 	account, accountErr := uuid.Parse(said.Subject)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
@@ -52,7 +53,7 @@ type Keys struct {
 	db    *database.DB
 	ring  *keyring.Ring
 	audit *audit.Recorder
-	now   func() time.Time
+	clock clock.Clock
 
 	current    atomic.Pointer[keySet]
 	refreshing atomic.Bool
@@ -66,13 +67,13 @@ type keySet struct {
 }
 
 // NewKeys reads signing keys from db.
-func NewKeys(db *database.DB, ring *keyring.Ring, recorder *audit.Recorder, now func() time.Time) *Keys {
-	return &Keys{db: db, ring: ring, audit: recorder, now: now}
+func NewKeys(db *database.DB, ring *keyring.Ring, recorder *audit.Recorder, now clock.Clock) *Keys {
+	return &Keys{db: db, ring: ring, audit: recorder, clock: now}
 }
 
 // Prepare makes the first signing key if there is none, and seals every key under the primary secret key.
 func (k *Keys) Prepare(ctx context.Context) error {
-	if _, _, err := k.add(ctx, k.now(), func(existing []Key) bool { return len(existing) == 0 }); err != nil {
+	if _, _, err := k.add(ctx, k.clock.Now(), func(existing []Key) bool { return len(existing) == 0 }); err != nil {
 		return err
 	}
 	set, err := k.read(ctx, 0)
@@ -93,7 +94,7 @@ func (k *Keys) Public(ctx context.Context) ([]Key, error) {
 			set = fresh
 		}
 	}
-	return set.published(k.now()), nil
+	return set.published(k.clock.Now()), nil
 }
 
 // The states of a key: it waits for its time, it signs, or it only verifies the tokens that it signed.
@@ -115,7 +116,7 @@ func (k *Keys) States(ctx context.Context) ([]KeyState, error) {
 	if err != nil {
 		return nil, err
 	}
-	states, now := make([]KeyState, len(keys)), k.now()
+	states, now := make([]KeyState, len(keys)), k.clock.Now()
 	state := KeyPending
 	for i := len(keys) - 1; i >= 0; i-- {
 		if state == KeyPending && !keys[i].ActiveAt.After(now) {
@@ -134,7 +135,7 @@ func (k *Keys) Rotate(ctx context.Context) (Key, error) {
 }
 
 func (k *Keys) rotate(ctx context.Context, wanted func([]Key) bool) (Key, error) {
-	key, added, err := k.add(ctx, k.now().Add(activation), wanted)
+	key, added, err := k.add(ctx, k.clock.Now().Add(activation), wanted)
 	if err != nil || !added {
 		return key, err
 	}
@@ -150,7 +151,7 @@ func (k *Keys) signing(ctx context.Context) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	now := k.now()
+	now := k.clock.Now()
 	for i := len(set.keys) - 1; i >= 0; i-- {
 		if !set.keys[i].ActiveAt.After(now) {
 			return set.keys[i], nil
@@ -165,12 +166,12 @@ func (k *Keys) verifying(ctx context.Context, kid string) (ed25519.PublicKey, er
 	if err != nil {
 		return nil, err
 	}
-	public := set.find(kid, k.now())
+	public := set.find(kid, k.clock.Now())
 	if public == nil {
 		if set, err = k.read(ctx, keysRetry); err != nil {
 			return nil, err
 		}
-		public = set.find(kid, k.now())
+		public = set.find(kid, k.clock.Now())
 	}
 	if public == nil {
 		return nil, errUnknownKid
@@ -217,7 +218,7 @@ func (k *Keys) set(ctx context.Context) (*keySet, error) {
 // renew reads the keys, and replaces the newest one once it is old. If either fails, the keys in memory stay in use.
 func (k *Keys) renew(ctx context.Context) {
 	old := func(existing []Key) bool {
-		return len(existing) > 0 && existing[len(existing)-1].CreatedAt.Before(k.now().Add(-maxAge))
+		return len(existing) > 0 && existing[len(existing)-1].CreatedAt.Before(k.clock.Now().Add(-maxAge))
 	}
 	set, err := k.read(ctx, 0)
 	if err == nil && old(set.keys) {
@@ -253,7 +254,7 @@ func (k *Keys) generate(activeAt time.Time) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	return Key{ID: id, Public: public, CreatedAt: k.now(), ActiveAt: activeAt, private: private, sealed: sealed}, nil
+	return Key{ID: id, Public: public, CreatedAt: k.clock.Now(), ActiveAt: activeAt, private: private, sealed: sealed}, nil
 }
 
 // thumbprint is the JWK thumbprint of an Ed25519 key (RFC 7638, RFC 8037 §2).

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -22,13 +23,24 @@ type Service struct {
 	passwords *Passwords
 	audit     *audit.Recorder
 	digests   *digest.Digester
-	now       func() time.Time
+	clock     clock.Clock
 }
 
-// NewService keeps accounts in repo.
-func NewService(db *database.DB, repo *Repository, passwords *Passwords, recorder *audit.Recorder,
-	digests *digest.Digester, now func() time.Time) *Service {
-	return &Service{db, repo, passwords, recorder, digests, now}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	DB        *database.DB
+	Accounts  *Repository
+	Passwords *Passwords
+	Audit     *audit.Recorder
+	Digests   *digest.Digester
+	Now       clock.Clock
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		db: with.DB, repo: with.Accounts, passwords: with.Passwords, audit: with.Audit, digests: with.Digests, clock: with.Now,
+	}
 }
 
 // Changes are what is set on an account; nil members stay as they are. Names, locale, roles and the rest are checked
@@ -52,7 +64,7 @@ type Changes struct {
 //
 // Errors: email_already_registered, phone_already_registered, password_rejected, overloaded.
 func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Account, error) {
-	a, err := New(*c.Email, p.DefaultLocale, s.clock())
+	a, err := New(*c.Email, p.DefaultLocale, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +97,7 @@ func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Account) (*A
 
 // InSession finds the person behind a living session. Errors: access_token_invalid when it has ended.
 func (s *Service) InSession(ctx context.Context, p *portal.Portal, id ids.Account, sessionID ids.Session) (*Account, error) {
-	a, err := s.repo.InSession(ctx, p.ID, id, sessionID, s.now())
+	a, err := s.repo.InSession(ctx, p.ID, id, sessionID, s.clock.Now())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.AccessTokenInvalid)
 	}
@@ -162,7 +174,7 @@ func (s *Service) hold(ctx context.Context, p *portal.Portal, was *Account, c Ch
 		addresses = append(addresses, was.Email)
 	}
 	for _, address := range addresses {
-		if err := s.repo.hold(ctx, p.ID, address, was.ID, s.clock()); err != nil {
+		if err := s.repo.hold(ctx, p.ID, address, was.ID, s.clock.Now()); err != nil {
 			return err
 		}
 	}
@@ -178,7 +190,7 @@ func (s *Service) hash(ctx context.Context, p *portal.Portal, address email.Addr
 
 // apply sets what c says; hash is that of c.Password.
 func (s *Service) apply(a *Account, c Changes, hash string) {
-	now := s.clock()
+	now := s.clock.Now()
 	if c.Email != nil {
 		if c.Email.Canonical() != a.Email.Canonical() {
 			a.Confirmed = nil
@@ -241,9 +253,6 @@ func (s *Service) Erase(ctx context.Context, p *portal.Portal, a *Account) error
 func (s *Service) event(p *portal.Portal, what audit.Type, a *Account) audit.Event {
 	return audit.OfAccount(p.ID, what, a.ID, s.digests.OfEmail(p.ID, a.Email))
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 
 func notFound(err error) error {
 	if errors.Is(err, database.ErrNotFound) {

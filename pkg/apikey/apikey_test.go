@@ -124,7 +124,7 @@ func TestAuthenticate(t *testing.T) {
 		now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 		clock := func() time.Time { return now }
 		ctx := context.Background()
-		s := NewService(NewRepository(db), audit.NewRecorder(db, clock), clock)
+		s := NewService(Dependencies{APIKeys: NewRepository(db), Audit: audit.NewRecorder(db, clock), Now: clock})
 		key, text, err := s.Create(ctx, Wanted{Name: "ci", Scopes: []Scope{Operator, InvitationsExport}, ExpiresIn: time.Hour})
 		require.NoError(t, err)
 		_, other, err := s.Create(ctx, Wanted{Name: "other", Scopes: []Scope{Operator}})

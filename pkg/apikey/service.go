@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -24,12 +25,21 @@ const usedWithin = time.Minute
 type Service struct {
 	repo  *Repository
 	audit *audit.Recorder
-	now   func() time.Time
+	clock clock.Clock
 }
 
-// NewService keeps keys in repo.
-func NewService(repo *Repository, recorder *audit.Recorder, now func() time.Time) *Service {
-	return &Service{repo, recorder, now}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	APIKeys *Repository
+	Audit   *audit.Recorder
+	Now     clock.Clock
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		repo: with.APIKeys, audit: with.Audit, clock: with.Now,
+	}
 }
 
 // Authenticate finds the key of a text. Errors: authentication_required when there is none, or it has expired.
@@ -45,7 +55,7 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
+	now := s.clock.Now()
 	if subtle.ConstantTimeCompare(k.hash, hashOf(text)) != 1 || (k.ExpiresAt != nil && !now.Before(*k.ExpiresAt)) {
 		return nil, fault.New(fault.AuthenticationRequired)
 	}
@@ -119,7 +129,7 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	text, now := newText(w.PortalID, id), s.now().UTC().Truncate(time.Millisecond)
+	text, now := newText(w.PortalID, id), s.clock.Now()
 	k := &Key{ID: id, PortalID: w.PortalID, Name: w.Name, Scopes: w.Scopes, CreatedAt: now, hash: hashOf(text)}
 	if w.ExpiresIn > 0 {
 		end := now.Add(w.ExpiresIn)

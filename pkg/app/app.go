@@ -7,10 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -40,7 +40,7 @@ type Options struct {
 	Sender    *mail.SMTP      // nil notes in the log that a message was not sent
 	Inbox     *dispatch.Inbox // gets a copy of each message that is sent; nil in production
 	Log       *slog.Logger
-	Now       func() time.Time
+	Now       clock.Clock
 }
 
 // App is the program without its HTTP side.
@@ -48,7 +48,7 @@ type App struct {
 	Directory
 
 	Log       *slog.Logger
-	Now       func() time.Time
+	Now       clock.Clock
 	PublicURL string // without a slash at its end
 	Digests   *digest.Digester
 	Hashing   *password.Pool
@@ -112,41 +112,41 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) makeSessions(o Options) {
 	a.SigningKeys = accesstoken.NewKeys(o.DB, o.Ring, a.Audit, o.Now)
 	a.AccessTokens = accesstoken.NewTokens(a.SigningKeys, a.PublicURL, o.Now)
-	a.Sessions = session.NewService(a.repos.sessions, o.Ring, a.AccessTokens, a.Audit, o.Now)
+	a.Sessions = session.NewService(session.Dependencies{Sessions: a.repos.sessions, Ring: o.Ring, Tokens: a.AccessTokens, Audit: a.Audit, Now: o.Now})
 }
 
 // makePeople makes the services about people, and those of the messages to them.
 func (a *App) makePeople(o Options) (err error) {
 	accounts, passwords, outage := a.repos.accounts, account.NewPasswords(o.Passwords, o.Policy), mail.NewOutage()
-	a.Accounts = account.NewService(o.DB, accounts, passwords, a.Audit, a.Digests, o.Now)
-	a.Secrets = onetime.NewService(onetime.NewRepository(o.DB), o.Ring, o.Now)
-	if a.Messages, err = delivery.NewService(delivery.Parts{
+	a.Accounts = account.NewService(account.Dependencies{DB: o.DB, Accounts: accounts, Passwords: passwords, Audit: a.Audit, Digests: a.Digests, Now: o.Now})
+	a.Secrets = onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(o.DB), Ring: o.Ring, Now: o.Now})
+	if a.Messages, err = delivery.NewService(delivery.Dependencies{
 		DB: o.DB, Queue: a.queue, Outage: outage, Digests: a.Digests, PublicURL: a.PublicURL, Now: o.Now,
 	}); err != nil {
 		return err
 	}
-	mailed := secretmail.NewService(o.DB, accounts, a.Secrets, a.Messages, a.Audit, a.Digests)
-	a.PasswordResets = passwordreset.NewService(passwordreset.Parts{
+	mailed := secretmail.NewService(secretmail.Dependencies{DB: o.DB, Accounts: accounts, Secrets: a.Secrets, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests})
+	a.PasswordResets = passwordreset.NewService(passwordreset.Dependencies{
 		Accounts: accounts, Lockouts: a.repos.lockouts, Passwords: passwords, Secrets: a.Secrets, Mail: mailed,
 		Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Now: o.Now,
 	})
-	a.Invitations = invitation.NewService(invitation.Parts{
+	a.Invitations = invitation.NewService(invitation.Dependencies{
 		DB: o.DB, Invitations: a.repos.invitations, Accounts: accounts, Passwords: passwords, Sessions: a.Sessions,
 		Mail: mailed, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Ring: o.Ring, Now: o.Now,
 	})
-	a.Erasure = erasure.NewService(erasure.Parts{
+	a.Erasure = erasure.NewService(erasure.Dependencies{
 		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, Invitations: a.Invitations, Messages: a.Messages,
 	})
-	a.Registration = registration.NewService(registration.Parts{
+	a.Registration = registration.NewService(registration.Dependencies{
 		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Mail: mailed,
 		Audit: a.Audit, Now: o.Now,
 	})
-	a.Login = login.NewService(login.Parts{
+	a.Login = login.NewService(login.Dependencies{
 		DB: o.DB, Accounts: accounts, Invitations: a.Invitations, Lockouts: a.repos.lockouts, Sessions: a.Sessions,
 		Resets: a.PasswordResets, Messages: a.Messages, Pool: o.Passwords, Passwords: passwords, Audit: a.Audit,
 		Digests: a.Digests, Log: o.Log, Now: o.Now,
 	})
-	a.Dispatch = dispatch.NewService(dispatch.Parts{
+	a.Dispatch = dispatch.NewService(dispatch.Dependencies{
 		Queue: a.queue, Messages: a.Messages, Portals: a.Portals, Accounts: accounts, Secrets: a.Secrets,
 		Invitations: a.Invitations, Outage: outage, Sender: o.Sender, Inbox: o.Inbox, Log: o.Log, Now: o.Now,
 	})

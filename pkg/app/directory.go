@@ -1,10 +1,9 @@
 package app
 
 import (
-	"time"
-
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -18,10 +17,10 @@ type Directory struct {
 }
 
 // NewDirectory makes the services over a migrated database.
-func NewDirectory(db *database.DB, now func() time.Time) Directory {
+func NewDirectory(db *database.DB, now clock.Clock) Directory {
 	recorder := audit.NewRecorder(db, now)
 	return Directory{
-		DB: db, Audit: recorder, Portals: portal.NewService(portal.NewRepository(db), recorder, now),
-		APIKeys: apikey.NewService(apikey.NewRepository(db), recorder, now),
+		DB: db, Audit: recorder, Portals: portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: now}),
+		APIKeys: apikey.NewService(apikey.Dependencies{APIKeys: apikey.NewRepository(db), Audit: recorder, Now: now}),
 	}
 }

@@ -4,10 +4,10 @@ package audit
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
@@ -52,12 +52,12 @@ var Installation ids.Portal
 
 // Recorder writes events.
 type Recorder struct {
-	db  *database.DB
-	now func() time.Time
+	db    *database.DB
+	clock clock.Clock
 }
 
 // NewRecorder writes events to db.
-func NewRecorder(db *database.DB, now func() time.Time) *Recorder { return &Recorder{db, now} }
+func NewRecorder(db *database.DB, now clock.Clock) *Recorder { return &Recorder{db, now} }
 
 // Record writes an event, in the transaction of ctx if there is one.
 func (r *Recorder) Record(ctx context.Context, event Event) error {
@@ -70,7 +70,7 @@ func (r *Recorder) RecordAll(ctx context.Context, events []Event) error {
 		return nil
 	}
 	rows := make([]row, 0, len(events))
-	caller, now := CallerOf(ctx), r.now().UnixMilli()
+	caller, now := CallerOf(ctx), r.clock.Now().UnixMilli()
 	for _, event := range events {
 		id, err := uuid.NewV7()
 		if err != nil {

@@ -47,7 +47,7 @@ func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *f
 	require.NoError(t, err)
 	f.digests, err = digest.Open(context.Background(), db, ring)
 	require.NoError(t, err)
-	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
+	f.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: audit.NewRecorder(db, f.now), Now: f.now})
 	settings := portal.Defaults()
 	settings.Name = "Acme Ltd"
 	if change != nil {
@@ -65,7 +65,7 @@ func (f *fixture) service(publicURL string) *delivery.Service {
 	f.t.Helper()
 	jobs, err := queue.New(f.db, slog.New(slog.DiscardHandler))
 	require.NoError(f.t, err)
-	s, err := delivery.NewService(delivery.Parts{
+	s, err := delivery.NewService(delivery.Dependencies{
 		DB: f.db, Queue: jobs, Outage: mail.NewOutage(), Digests: f.digests, PublicURL: publicURL, Now: f.now,
 	})
 	require.NoError(f.t, err)
@@ -137,7 +137,7 @@ func TestSenderOfAnAddressWithoutName(t *testing.T) {
 		s := f.service(url)
 		require.Equal(t, want, f.send(s, f.message(f.person(uuid.NewString()+"@example.com"))).Sender)
 	}
-	_, err := delivery.NewService(delivery.Parts{PublicURL: "id.example.com"})
+	_, err := delivery.NewService(delivery.Dependencies{PublicURL: "id.example.com"})
 	require.Error(t, err)
 }
 

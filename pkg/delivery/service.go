@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -20,15 +21,15 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
-// Parts are what a Service works with.
-type Parts struct {
+// Dependencies are what a Service works with.
+type Dependencies struct {
 	DB      *database.DB
 	Queue   *queue.Queue
 	Outage  *mail.Outage // what the process knows of the relay
 	Digests *digest.Digester
 	// PublicURL gives the sender of portals that set none: no-reply at its host.
 	PublicURL string
-	Now       func() time.Time
+	Now       clock.Clock
 }
 
 // Service queues messages. It is safe for concurrent use.
@@ -39,19 +40,19 @@ type Service struct {
 	outage   *mail.Outage
 	digests  *digest.Digester
 	host     string // of the public URL
-	now      func() time.Time
+	clock    clock.Clock
 	degraded degradedCache
 }
 
 // NewService queues messages with the parts. Errors: the public URL has no host.
-func NewService(with Parts) (*Service, error) {
+func NewService(with Dependencies) (*Service, error) {
 	public, err := url.Parse(with.PublicURL)
 	if err != nil || public.Hostname() == "" {
 		return nil, errors.New("delivery: the public URL has no host")
 	}
 	return &Service{
 		db: with.DB, repo: repository{with.DB}, queue: with.Queue, outage: with.Outage, digests: with.Digests,
-		host: public.Hostname(), now: with.Now,
+		host: public.Hostname(), clock: with.Now,
 	}, nil
 }
 
@@ -91,7 +92,7 @@ func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 	d := &Delivery{
 		PortalID: p.ID, ID: m.ID, Kind: m.Kind, Channel: Email, Purpose: m.Purpose, Subject: m.Subject,
 		Generation: m.Generation, Locale: cmp.Or(m.Locale, p.DefaultLocale), Network: m.Network, Status: Queued,
-		CreatedAt: s.clock(),
+		CreatedAt: s.clock.Now(),
 	}
 	switch {
 	case m.Account != nil:
@@ -137,7 +138,7 @@ func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id ids.Delivery
 		return r, nil
 	}
 	switch {
-	case s.clock().Sub(d.CreatedAt) < privatePause:
+	case s.clock.Now().Sub(d.CreatedAt) < privatePause:
 		r.Status = Queued
 	case s.Degraded(ctx):
 		r.Status = Delayed
@@ -193,6 +194,3 @@ func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID ids.Ac
 func (s *Service) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
 	return s.repo.sweep(ctx, before, batch)
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

@@ -31,7 +31,7 @@ func (s *Service) Degraded(ctx context.Context) bool {
 	if time.Since(s.degraded.lookedAt) < degradedFor {
 		return s.degraded.found
 	}
-	before := s.clock().Add(-backedUp)
+	before := s.clock.Now().Add(-backedUp)
 	untried, refused, err := s.repo.waiting(ctx, before)
 	if err != nil {
 		return s.degraded.found || s.outage.Known()

@@ -16,7 +16,7 @@ func (s *Service) Get(ctx context.Context, portalID ids.Portal, id ids.Delivery)
 // BeginTry counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
 // got DailyMessages in the last 24 hours.
 func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (admitted bool, err error) {
-	return s.repo.begin(ctx, d, s.digests.OfEmail(ids.Portal{}, to), s.clock())
+	return s.repo.begin(ctx, d, s.digests.OfEmail(ids.Portal{}, to), s.clock.Now())
 }
 
 // End notes the final status of a message, with the provider's answer or the reason. A message that has a final status
@@ -24,7 +24,7 @@ func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (
 func (s *Service) End(ctx context.Context, d *Delivery, status Status, answer string) error {
 	var sent *time.Time
 	if status == Sent {
-		now := s.clock()
+		now := s.clock.Now()
 		sent = &now
 	}
 	return s.repo.note(ctx, d, outcome{status: status, answer: answer, sent: sent})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
@@ -17,8 +18,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
 
-// Parts are what a Service works with. Sender, Inbox and the times are optional.
-type Parts struct {
+// Dependencies are what a Service works with. Sender, Inbox and the times are optional.
+type Dependencies struct {
 	Queue       *queue.Queue
 	Messages    *delivery.Service
 	Portals     *portal.Service
@@ -29,7 +30,7 @@ type Parts struct {
 	Sender      *mail.SMTP   // nil only notes messages in the log
 	Inbox       *Inbox       // gets a copy of each message; nil keeps none
 	Log         *slog.Logger
-	Now         func() time.Time
+	Now         clock.Clock
 
 	FirstRetry  time.Duration // the pause after a first refusal; 0 means 20 s
 	SendTimeout time.Duration // of one try to send; 0 means 25 s
@@ -56,17 +57,17 @@ type Service struct {
 	sender      *mail.SMTP
 	inbox       *Inbox
 	log         *slog.Logger
-	now         func() time.Time
+	clock       clock.Clock
 
 	firstRetry, sendTimeout, probeEvery time.Duration
 }
 
 // NewService registers a worker with the queue that sends messages with the parts.
-func NewService(with Parts) *Service {
+func NewService(with Dependencies) *Service {
 	s := &Service{
 		queue: with.Queue, messages: with.Messages, portals: with.Portals, accounts: with.Accounts, secrets: with.Secrets,
 		invitations: with.Invitations, outage: with.Outage, sender: with.Sender, inbox: with.Inbox, log: with.Log,
-		now: with.Now, firstRetry: with.FirstRetry, sendTimeout: with.SendTimeout, probeEvery: with.ProbeEvery,
+		clock: with.Now, firstRetry: with.FirstRetry, sendTimeout: with.SendTimeout, probeEvery: with.ProbeEvery,
 	}
 	if s.firstRetry == 0 {
 		s.firstRetry = firstRetry
@@ -113,6 +114,3 @@ func (s *Service) probe(ctx context.Context) {
 		}
 	}
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

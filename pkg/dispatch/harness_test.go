@@ -58,8 +58,8 @@ func newFixture(t *testing.T, db *database.DB, change func(*portal.Settings)) *f
 	require.NoError(t, err)
 	f.digests, err = digest.Open(context.Background(), db, f.ring)
 	require.NoError(t, err)
-	f.secrets = onetime.NewService(onetime.NewRepository(db), f.ring, f.now)
-	f.portals = portal.NewService(portal.NewRepository(db), audit.NewRecorder(db, f.now), f.now)
+	f.secrets = onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: f.ring, Now: f.now})
+	f.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: audit.NewRecorder(db, f.now), Now: f.now})
 	settings := portal.Defaults()
 	settings.Name = "Acme Ltd"
 	confirm, reset := "https://login.acme.example/confirm?t={token}", "https://login.acme.example/reset#{token}"
@@ -91,17 +91,17 @@ func (i *instance) Stop(ctx context.Context) error {
 }
 
 // service makes another instance over the same database; change sets what differs.
-func (f *fixture) service(change func(*dispatch.Parts)) *instance {
+func (f *fixture) service(change func(*dispatch.Dependencies)) *instance {
 	f.t.Helper()
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	jobs, err := queue.New(f.db, log)
 	require.NoError(f.t, err)
 	outage := mail.NewOutage()
-	messages, err := delivery.NewService(delivery.Parts{
+	messages, err := delivery.NewService(delivery.Dependencies{
 		DB: f.db, Queue: jobs, Outage: outage, Digests: f.digests, PublicURL: "https://id.example.com:8443/x", Now: f.now,
 	})
 	require.NoError(f.t, err)
-	parts := dispatch.Parts{
+	parts := dispatch.Dependencies{
 		Queue: jobs, Messages: messages, Portals: f.portals, Accounts: f.accounts, Secrets: f.secrets, Outage: outage,
 		Log: log, Now: f.now, FirstRetry: 100 * time.Millisecond, ProbeEvery: 100 * time.Millisecond,
 	}
@@ -112,7 +112,7 @@ func (f *fixture) service(change func(*dispatch.Parts)) *instance {
 }
 
 // started is service, sending until the test ends.
-func (f *fixture) started(change func(*dispatch.Parts)) *instance {
+func (f *fixture) started(change func(*dispatch.Dependencies)) *instance {
 	f.t.Helper()
 	s := f.service(change)
 	f.start(s)
@@ -130,11 +130,11 @@ func (f *fixture) start(s *instance) {
 }
 
 // over makes a service send through a relay.
-func (f *fixture) over(relay *smtptest.Server) func(*dispatch.Parts) {
+func (f *fixture) over(relay *smtptest.Server) func(*dispatch.Dependencies) {
 	f.t.Helper()
 	sender, err := mail.NewSMTP(relay.URL(), "id.example.com")
 	require.NoError(f.t, err)
-	return func(o *dispatch.Parts) { o.Sender = sender }
+	return func(o *dispatch.Dependencies) { o.Sender = sender }
 }
 
 // person adds an account. Its given name is nil where name is "".

@@ -24,7 +24,7 @@ func TestARelayThatHangs(t *testing.T) {
 		f := newFixture(t, db, func(s *portal.Settings) { s.Enumeration = portal.Private })
 		relay := smtptest.New(t, smtptest.Options{})
 		relay.Hang(true)
-		s := f.started(func(o *dispatch.Parts) {
+		s := f.started(func(o *dispatch.Dependencies) {
 			f.over(relay)(o)
 			o.SendTimeout, o.FirstRetry = time.Second, time.Hour
 		})
@@ -55,7 +55,7 @@ func TestAnOutageEnds(t *testing.T) {
 		f := newFixture(t, db, nil)
 		relay := smtptest.New(t, smtptest.Options{})
 		relay.Down(t)
-		patient := func(o *dispatch.Parts) {
+		patient := func(o *dispatch.Dependencies) {
 			f.over(relay)(o)
 			o.FirstRetry = time.Hour
 		}
@@ -94,7 +94,7 @@ func TestAnOutageThatEndedBeforeTheStart(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.Down(t)
-	patient := func(o *dispatch.Parts) {
+	patient := func(o *dispatch.Dependencies) {
 		f.over(relay)(o)
 		o.FirstRetry, o.ProbeEvery = time.Hour, time.Hour
 	}
@@ -106,7 +106,7 @@ func TestAnOutageThatEndedBeforeTheStart(t *testing.T) {
 	require.NoError(t, first.Stop(context.Background()))
 
 	relay.Up(t)
-	f.started(func(o *dispatch.Parts) {
+	f.started(func(o *dispatch.Dependencies) {
 		patient(o)
 		o.ProbeEvery = 100 * time.Millisecond
 	})

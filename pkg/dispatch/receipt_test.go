@@ -59,7 +59,7 @@ func TestDegradedByManyRecipients(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.Judge(func(string) error { return smtptest.ForNow })
-	s := f.started(func(o *dispatch.Parts) {
+	s := f.started(func(o *dispatch.Dependencies) {
 		f.over(relay)(o)
 		o.FirstRetry = time.Hour
 	})

@@ -31,7 +31,7 @@ func TestRefusedForNowIsDelayedThenSent(t *testing.T) {
 			}
 			return nil
 		})
-		s := f.started(func(o *dispatch.Parts) {
+		s := f.started(func(o *dispatch.Dependencies) {
 			f.over(relay)(o)
 			o.FirstRetry = 400 * time.Millisecond
 		})
@@ -53,7 +53,7 @@ func TestFirstRetryIsSoon(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.Judge(func(string) error { return smtptest.ForNow })
-	s := f.started(func(o *dispatch.Parts) {
+	s := f.started(func(o *dispatch.Dependencies) {
 		f.over(relay)(o)
 		o.FirstRetry, o.ProbeEvery = 0, 0 // as in production
 	})
@@ -130,7 +130,7 @@ func TestDeadSecretsAreNotSent(t *testing.T) {
 func (f *fixture) supersede(m delivery.Message) {
 	f.t.Helper()
 	afterTheCoolDown := func() time.Time { return f.now().Add(time.Minute) }
-	f.issue(onetime.NewService(onetime.NewRepository(f.db), f.ring, afterTheCoolDown), m, time.Hour)
+	f.issue(onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(f.db), Ring: f.ring, Now: afterTheCoolDown}), m, time.Hour)
 }
 
 // redeem uses a message's secret.
@@ -235,7 +235,7 @@ func TestOneThatHangsHoldsUpNobody(t *testing.T) {
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	relay := smtptest.New(t, smtptest.Options{})
 	relay.HangOn(func(recipient string) bool { return strings.HasPrefix(recipient, "slow") })
-	s := f.started(func(o *dispatch.Parts) {
+	s := f.started(func(o *dispatch.Dependencies) {
 		f.over(relay)(o)
 		o.SendTimeout = 6 * time.Second
 	})

@@ -24,14 +24,14 @@ type outgoing struct {
 
 // write makes the mail. It goes to the stored address, whatever a request typed.
 func (s *Service) write(p *portal.Portal, d *delivery.Delivery, to recipient) (*outgoing, error) {
-	l := compose(p, d, to, s.clock())
+	l := compose(p, d, to, s.clock.Now())
 	page, err := l.html()
 	if err != nil {
 		return nil, err
 	}
 	m := &mail.Message{
 		From: mail.Address{Name: l.Portal, Address: s.messages.SenderAddress(p)}, To: to.address.Mailbox(),
-		Subject: l.Subject, Text: l.text(), HTML: page, Date: s.now(),
+		Subject: l.Subject, Text: l.text(), HTML: page, Date: s.clock.Now(),
 	}
 	m.MessageID = d.ID.String() + m.From.Address[strings.LastIndexByte(m.From.Address, '@'):]
 	if p.Support.Email != nil {

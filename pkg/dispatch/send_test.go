@@ -269,7 +269,7 @@ func TestInboxShowsTheNewestFirst(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)
 	var inbox dispatch.Inbox
-	s := f.started(func(o *dispatch.Parts) { o.Inbox = &inbox })
+	s := f.started(func(o *dispatch.Dependencies) { o.Inbox = &inbox })
 	require.False(t, s.Configured())
 	first, second := f.reset(f.person("first@example.com", "")), f.reset(f.person("second@example.com", ""))
 	f.send(s, first)

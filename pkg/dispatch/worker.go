@@ -40,7 +40,7 @@ func (s *Service) process(ctx context.Context, job delivery.Job) (again time.Dur
 		return 0, nil
 	case d.ToNobody():
 		return 0, s.end(ctx, d, delivery.Sent, "")
-	case s.clock().Sub(d.CreatedAt) >= giveUpAfter:
+	case s.clock.Now().Sub(d.CreatedAt) >= giveUpAfter:
 		return 0, s.end(ctx, d, delivery.Failed, cut(gaveUpAnswer+d.ProviderAnswer))
 	}
 	p, err := s.portals.ByID(ctx, d.PortalID)
@@ -93,7 +93,7 @@ const maxPause = time.Hour
 func (s *Service) delay(ctx context.Context, d *delivery.Delivery, carried secret, answer string) (again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	now := s.clock()
+	now := s.clock.Now()
 	age := now.Sub(d.CreatedAt)
 	pause := s.firstRetry
 	if d.Status == delivery.Delayed {

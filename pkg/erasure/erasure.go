@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Parts are the services that a Service is made of.
-type Parts struct {
+// Dependencies are the services that a Service is made of.
+type Dependencies struct {
 	DB          *database.DB
 	Portals     *portal.Service
 	Accounts    *account.Service
@@ -32,7 +32,7 @@ type Service struct {
 }
 
 // NewService makes a service of the parts.
-func NewService(with Parts) *Service {
+func NewService(with Dependencies) *Service {
 	return &Service{with.DB, with.Portals, with.Accounts, with.Invitations, with.Messages}
 }
 

@@ -37,16 +37,16 @@ func newService(t *testing.T, db *database.DB) *Service {
 	digests, err := digest.Open(t.Context(), db, ring)
 	require.NoError(t, err)
 	recorder := audit.NewRecorder(db, time.Now)
-	portals, accounts := portal.NewService(portal.NewRepository(db), recorder, time.Now), account.NewRepository(db)
+	portals, accounts := portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: time.Now}), account.NewRepository(db)
 	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	messages, err := delivery.NewService(delivery.Parts{
+	messages, err := delivery.NewService(delivery.Dependencies{
 		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: time.Now,
 	})
 	require.NoError(t, err)
-	return NewService(Parts{
-		DB: db, Portals: portals, Accounts: account.NewService(db, accounts, nil, recorder, digests, time.Now), Messages: messages,
-		Invitations: invitation.NewService(invitation.Parts{DB: db, Invitations: invitation.NewRepository(db), Now: time.Now}),
+	return NewService(Dependencies{
+		DB: db, Portals: portals, Accounts: account.NewService(account.Dependencies{DB: db, Accounts: accounts, Audit: recorder, Digests: digests, Now: time.Now}), Messages: messages,
+		Invitations: invitation.NewService(invitation.Dependencies{DB: db, Invitations: invitation.NewRepository(db), Now: time.Now}),
 	})
 }
 

@@ -48,7 +48,7 @@ func TestDelete(t *testing.T) {
 		require.NoError(t, err)
 		d.resend(i)
 		require.Zero(t, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND network <> ''`, d.portal.ID), "the administrator's")
-		asked := d.DB.From(ctx).Exec(`UPDATE deliveries SET network = '192.0.2.8' WHERE portal_id = ?`, d.portal.ID) // as a person's has
+		asked := d.db.From(ctx).Exec(`UPDATE deliveries SET network = '192.0.2.8' WHERE portal_id = ?`, d.portal.ID) // as a person's has
 		require.NoError(t, asked.Error)
 		require.NoError(t, d.Delete(d.ctx, d.portal, i.ID))
 		d.requireErased(i.ID)
@@ -93,7 +93,7 @@ func TestForget(t *testing.T) {
 		d.time.pass(term)
 		accepted := d.invite(ann)
 		require.NoError(t, d.redeem(d.code(accepted), ann))
-		a, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, ann))
+		a, err := d.accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, ann))
 		require.NoError(t, err)
 		d.person("bob@example.com")
 		others := d.invite("other@example.com")
@@ -121,7 +121,7 @@ func TestForgetIsOneTransaction(t *testing.T) {
 	each(t, func(t *testing.T, d *desk) {
 		i := d.invite(ann)
 		require.NoError(t, d.redeem(d.code(i), ann))
-		a, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, ann))
+		a, err := d.accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, ann))
 		require.NoError(t, err)
 		failed := errors.New("failed")
 		require.ErrorIs(t, d.db.InTx(d.ctx, func(ctx context.Context) error {
@@ -148,8 +148,8 @@ func TestAnAccountEndsTheInvitationsOfItsAddress(t *testing.T) {
 		require.Equal(t, i, d.again(i), "a claim ends nothing")
 		a := d.person("ANN@example.com")
 		ended := d.again(i)
-		require.Equal(t, Expired, ended.Status(d.clock()))
-		require.Equal(t, d.clock(), ended.ExpiresAt)
+		require.Equal(t, Expired, ended.Status(d.clock.Now()))
+		require.Equal(t, d.clock.Now(), ended.ExpiresAt)
 		require.False(t, ended.open)
 		require.Equal(t, over.ExpiresAt, d.again(over).ExpiresAt, "what was over keeps its end")
 		require.Equal(t, other, d.again(other))
@@ -180,7 +180,7 @@ func TestAccountsEndInvitations(t *testing.T) {
 		for _, i := range []*Invitation{created, corrected} {
 			code := d.codeOf(i.serial)
 			requireCode(t, fault.EmailAlreadyRegistered, d.redeem(code, i.Email.Typed()))
-			require.Equal(t, Expired, d.again(i).Status(d.clock()))
+			require.Equal(t, Expired, d.again(i).Status(d.clock.Now()))
 			_, err := d.Invite(d.ctx, d.portal, operator, d.wants(i.Email.Typed()))
 			requireCode(t, fault.EmailAlreadyRegistered, err)
 			none, err := d.Code(d.portal, d.again(i))
@@ -204,7 +204,7 @@ func TestSweep(t *testing.T) {
 		rows := func() int { return d.count(`SELECT COUNT(*) FROM invitations WHERE portal_id = ?`, d.portal.ID) }
 		sweep := func(batch int) int {
 			t.Helper()
-			n, err := d.Invitations.Sweep(d.ctx, d.clock().Add(-Kept), batch)
+			n, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), batch)
 			require.NoError(t, err)
 			return n
 		}

@@ -26,7 +26,7 @@ func eachFleet(t *testing.T, fn func(t *testing.T, f fleet)) {
 			d := newDesk(t, databasetest.OpenURL(t, url))
 			f := fleet{d}
 			if dialect == database.Postgres {
-				other := assemble(t, databasetest.OpenURL(t, url), d.Ring, d.time)
+				other := assemble(t, databasetest.OpenURL(t, url), d.ring, d.time)
 				f = append(f, other.in(d.portal))
 			}
 			fn(t, f)

@@ -42,12 +42,12 @@ const (
 
 var operator = Inviter{Name: "operator"}
 
-// clock stands still until it is set.
-type clock struct{ millis atomic.Int64 }
+// stoppedClock stands still until it is set.
+type stoppedClock struct{ millis atomic.Int64 }
 
-func (c *clock) now() time.Time { return time.UnixMilli(c.millis.Load()).UTC() }
+func (c *stoppedClock) now() time.Time { return time.UnixMilli(c.millis.Load()).UTC() }
 
-func (c *clock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
+func (c *stoppedClock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
 
 // desk is an instance of the program, as far as invitations go, and a portal of its installation.
 type desk struct {
@@ -55,7 +55,7 @@ type desk struct {
 	t        testing.TB
 	ctx      context.Context
 	db       *database.DB
-	time     *clock
+	time     *stoppedClock
 	portals  *portal.Service
 	people   *account.Service
 	sessions *session.Service
@@ -75,7 +75,7 @@ func ringOf(t testing.TB, keys ...byte) *keyring.Ring {
 
 func newDesk(t testing.TB, db *database.DB) *desk {
 	t.Helper()
-	c := new(clock)
+	c := new(stoppedClock)
 	c.millis.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
 	d := assemble(t, db, ringOf(t, 1), c)
 	d.portal = d.addPortal("acme", portal.Open)
@@ -83,31 +83,31 @@ func newDesk(t testing.TB, db *database.DB) *desk {
 }
 
 // assemble puts an instance together, without a portal.
-func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *clock) *desk {
+func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *stoppedClock) *desk {
 	t.Helper()
 	ctx := context.Background()
 	digests, err := digest.Open(ctx, db, ring)
 	require.NoError(t, err)
 	d := &desk{t: t, ctx: ctx, db: db, time: c}
 	recorder := audit.NewRecorder(db, c.now)
-	d.portals = portal.NewService(portal.NewRepository(db), recorder, c.now)
+	d.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: c.now})
 	keys := accesstoken.NewKeys(db, ring, recorder, c.now)
 	require.NoError(t, keys.Prepare(ctx))
 	tokens := accesstoken.NewTokens(keys, "https://id.example.com", c.now)
-	d.sessions = session.NewService(session.NewRepository(db), ring, tokens, recorder, c.now)
+	d.sessions = session.NewService(session.Dependencies{Sessions: session.NewRepository(db), Ring: ring, Tokens: tokens, Audit: recorder, Now: c.now})
 	accounts, invitations := account.NewRepository(db), NewRepository(db)
 	passwords := account.NewPasswords(password.NewPool(2, time.Minute, password.Cheapest), password.Policy{})
-	d.people = account.NewService(db, accounts, passwords, recorder, digests, c.now)
+	d.people = account.NewService(account.Dependencies{DB: db, Accounts: accounts, Passwords: passwords, Audit: recorder, Digests: digests, Now: c.now})
 	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	messages, err := delivery.NewService(delivery.Parts{
+	messages, err := delivery.NewService(delivery.Dependencies{
 		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: c.now,
 	})
 	require.NoError(t, err)
-	secrets := onetime.NewService(onetime.NewRepository(db), ring, c.now)
-	d.Service = NewService(Parts{
+	secrets := onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: c.now})
+	d.Service = NewService(Dependencies{
 		DB: db, Invitations: invitations, Accounts: accounts, Passwords: passwords, Sessions: d.sessions,
-		Mail:     secretmail.NewService(db, accounts, secrets, messages, recorder, digests),
+		Mail:     secretmail.NewService(secretmail.Dependencies{DB: db, Accounts: accounts, Secrets: secrets, Messages: messages, Audit: recorder, Digests: digests}),
 		Messages: messages, Audit: recorder, Digests: digests, Ring: ring, Now: c.now,
 	})
 	return d
@@ -233,10 +233,10 @@ func (d *desk) person(address string) *account.Account {
 // claim adds an account that somebody registered and nobody proved, with a session.
 func (d *desk) claim(address string) *account.Account {
 	d.t.Helper()
-	a, err := account.New(addressOf(d.t, address), "en", d.clock())
+	a, err := account.New(addressOf(d.t, address), "en", d.clock.Now())
 	require.NoError(d.t, err)
 	a.Claimed = &a.CreatedAt
-	replaced, err := d.Accounts.ReplaceClaim(d.ctx, d.portal.ID, a)
+	replaced, err := d.accounts.ReplaceClaim(d.ctx, d.portal.ID, a)
 	require.NoError(d.t, err)
 	require.True(d.t, replaced)
 	_, err = d.sessions.Start(d.ctx, d.portal, a, session.Begin{Transport: "token"})
@@ -258,7 +258,7 @@ func (d *desk) remove(a *account.Account) error {
 		if err := d.people.Erase(ctx, d.portal, a); err != nil {
 			return err
 		}
-		return d.Messages.Forget(ctx, d.portal, a.ID, invited)
+		return d.messages.Forget(ctx, d.portal, a.ID, invited)
 	})
 }
 

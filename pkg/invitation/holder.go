@@ -40,5 +40,5 @@ func (w *Waiting) Facts() *admission.Invitation {
 
 // Holder finds who has an address, in one statement.
 func (s *Service) Holder(ctx context.Context, p *portal.Portal, address email.Address) (Holder, error) {
-	return s.Invitations.holder(ctx, p.ID, address)
+	return s.repo.holder(ctx, p.ID, address)
 }

@@ -58,7 +58,7 @@ func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, a
 		}
 		made[at].Invitation = i
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.invite(ctx, p, made) })
+	err := s.db.InTx(ctx, func(ctx context.Context) error { return s.invite(ctx, p, made) })
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, a
 }
 
 func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
-	now := s.clock()
+	now := s.clock.Now()
 	id, err := ids.New[ids.Invitation]()
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
 		ID: id, Email: n.Email, Roles: append([]string{}, n.Roles...), Entitlements: append([]string{}, n.Entitlements...),
 		Metadata: n.Metadata, Locale: n.Locale,
 		Inviter: by, Term: n.Term, CreatedAt: now, IssuedAt: now, ExpiresAt: now.Add(n.Term),
-		serial: serial{key: s.Ring.Primary()}, open: true,
+		serial: serial{key: s.ring.Primary()}, open: true,
 	}
 	if n.Send {
 		messageID, err := ids.New[ids.Delivery]()
@@ -105,7 +105,7 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 	if err != nil {
 		return err
 	}
-	if err := s.Accounts.DropClaims(ctx, p.ID, canonical); err != nil {
+	if err := s.accounts.DropClaims(ctx, p.ID, canonical); err != nil {
 		return err
 	}
 	var messages []delivery.Message
@@ -123,26 +123,26 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 			events[at] = events[at].WithTarget(audit.InvitationTarget(m.Invitation.ID))
 		}
 	}
-	if _, err := s.Messages.SendAll(ctx, p, messages); err != nil {
+	if _, err := s.messages.SendAll(ctx, p, messages); err != nil {
 		return err
 	}
-	return s.Audit.RecordAll(ctx, events)
+	return s.audit.RecordAll(ctx, events)
 }
 
 // wanted are the invitations that nothing stands in the way of, each with its number. One batch of a portal waits for
 // the other.
 func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Made, canonical []string) ([]*Invitation, error) {
-	if _, err := s.Invitations.nextNumbers(ctx, p.ID, 0); err != nil {
+	if _, err := s.repo.nextNumbers(ctx, p.ID, 0); err != nil {
 		return nil, err
 	}
-	if err := s.Invitations.retire(ctx, p.ID, canonical, s.clock()); err != nil {
+	if err := s.repo.retire(ctx, p.ID, canonical, s.clock.Now()); err != nil {
 		return nil, err
 	}
-	held, err := s.Invitations.held(ctx, p.ID, canonical)
+	held, err := s.repo.held(ctx, p.ID, canonical)
 	if err != nil {
 		return nil, err
 	}
-	owned, err := s.Invitations.owned(ctx, p.ID, canonical) // after held: one that is redeemed meanwhile is in either
+	owned, err := s.repo.owned(ctx, p.ID, canonical) // after held: one that is redeemed meanwhile is in either
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Made, can
 			wanted = append(wanted, m.Invitation)
 		}
 	}
-	first, err := s.Invitations.nextNumbers(ctx, p.ID, len(wanted))
+	first, err := s.repo.nextNumbers(ctx, p.ID, len(wanted))
 	for at, i := range wanted {
 		i.number = first + int64(at)
 	}
@@ -169,11 +169,11 @@ func (s *Service) insert(ctx context.Context, p *portal.Portal, wanted []*Invita
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	return s.Invitations.insert(ctx, p.ID, wanted, func(i *Invitation) digest.Digest { return s.subject(p, i) })
+	return s.repo.insert(ctx, p.ID, wanted, func(i *Invitation) digest.Digest { return s.subject(p, i) })
 }
 
 func (s *Service) subject(p *portal.Portal, i *Invitation) digest.Digest {
-	return s.Digests.OfEmail(p.ID, i.Email)
+	return s.digests.OfEmail(p.ID, i.Email)
 }
 
 // message is the mail of an invitation's newest code. Where the administrator sat is nothing to keep with it.

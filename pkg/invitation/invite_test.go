@@ -25,7 +25,7 @@ func TestInvite(t *testing.T) {
 		wanted.Send = true
 		i, err := d.Invite(d.ctx, d.portal, operator, wanted)
 		require.NoError(t, err)
-		now := d.clock()
+		now := d.clock.Now()
 		require.Equal(t, "Ann@Example.com", i.Email.Typed())
 		require.Equal(t, wanted.Roles, i.Roles)
 		require.Equal(t, wanted.Entitlements, i.Entitlements)

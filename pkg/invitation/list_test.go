@@ -27,7 +27,7 @@ func (d *desk) listed(f Filter) []string {
 	for _, i := range found {
 		addresses = append(addresses, i.Email.Typed())
 		if f.Status != "" {
-			require.Equal(d.t, f.Status, i.Status(d.clock()), "what is listed says of itself what it is listed as")
+			require.Equal(d.t, f.Status, i.Status(d.clock.Now()), "what is listed says of itself what it is listed as")
 		}
 	}
 	return addresses
@@ -73,10 +73,10 @@ func TestTheMillisecondOfTheEnd(t *testing.T) {
 		holder, err := d.Holder(d.ctx, d.portal, i.Email)
 		require.NoError(t, err)
 		pending := func() bool {
-			return admission.Situation{Portal: d.portal, Invitation: holder.Waiting.Facts(), Now: d.clock()}.Invited()
+			return admission.Situation{Portal: d.portal, Invitation: holder.Waiting.Facts(), Now: d.clock.Now()}.Invited()
 		}
 		require.True(t, pending())
-		require.Equal(t, Pending, i.Status(d.clock()))
+		require.Equal(t, Pending, i.Status(d.clock.Now()))
 		require.Equal(t, code, d.code(d.again(i)))
 		require.NoError(t, d.verify(code))
 		found, err := d.Verify(d.ctx, d.portal, code)
@@ -84,7 +84,7 @@ func TestTheMillisecondOfTheEnd(t *testing.T) {
 
 		d.time.pass(time.Millisecond)
 		require.False(t, pending())
-		require.Equal(t, Expired, i.Status(d.clock()))
+		require.Equal(t, Expired, i.Status(d.clock.Now()))
 		none, err := d.Code(d.portal, d.again(i))
 		require.NoError(t, err)
 		require.Empty(t, none)
@@ -169,7 +169,7 @@ func TestListSaysWhoHasTheAddress(t *testing.T) {
 		i := d.besideAnAccount(ann)
 		require.Empty(t, d.listed(Filter{Status: Pending}))
 		require.Equal(t, []string{ann}, d.listed(Filter{Status: Expired}), "an account made it needless")
-		require.NotEqual(t, Pending, d.again(i).Status(d.clock()))
+		require.NotEqual(t, Pending, d.again(i).Status(d.clock.Now()))
 	})
 }
 

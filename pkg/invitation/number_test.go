@@ -47,7 +47,7 @@ func TestNumbersAreNeverReused(t *testing.T) {
 		invite("dan@example.com")
 
 		d.time.pass(term + Kept + time.Millisecond)
-		gone, err := d.Invitations.Sweep(d.ctx, d.clock().Add(-Kept), 100)
+		gone, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), 100)
 		require.NoError(t, err)
 		require.Positive(t, gone)
 		require.Zero(t, d.count(`SELECT COUNT(*) FROM invitations WHERE portal_id = ?`, d.portal.ID))

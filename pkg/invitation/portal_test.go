@@ -25,7 +25,7 @@ func TestPortalsAreApart(t *testing.T) {
 		code := d.code(i)
 		accepted := d.invite("accepted@example.com")
 		require.NoError(t, d.redeem(d.code(accepted), "accepted@example.com"))
-		owner, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, "accepted@example.com"))
+		owner, err := d.accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, "accepted@example.com"))
 		require.NoError(t, err)
 
 		_, err = d.Get(d.ctx, other.portal, i.ID)

@@ -78,7 +78,7 @@ func TestRedeemAgainstAccountDelete(t *testing.T) {
 		answers := atOnce(append(all, func() error {
 			d := f.at(nth)
 			for {
-				a, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, address))
+				a, err := d.accounts.ByEmail(d.ctx, d.portal.ID, addressOf(t, address))
 				if !errors.Is(err, database.ErrNotFound) {
 					return errors.Join(err, d.remove(a))
 				}

@@ -46,14 +46,14 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*I
 	if err != nil {
 		return nil, err
 	}
-	i, err := s.Invitations.byNumber(ctx, p.ID, of.number)
+	i, err := s.repo.byNumber(ctx, p.ID, of.number)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.TokenExpired) // genuine, and swept
 	}
 	if err != nil {
 		return nil, err
 	}
-	return i, i.verdict(of, s.clock())
+	return i, i.verdict(of, s.clock.Now())
 }
 
 // Given is what a person brings to accept an invitation. What he may do stands in the invitation alone.
@@ -85,7 +85,7 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Given) (sessio
 	if i != nil && !slices.Contains(ownFaults, fault.CodeOf(err)) {
 		refused := audit.OfAddress(p.ID, audit.InvitationRedeemed, s.subjectOf(p, g)).
 			WithTarget(audit.InvitationTarget(i.ID)).Failed(err)
-		if err := s.Audit.Record(ctx, refused); err != nil {
+		if err := s.audit.Record(ctx, refused); err != nil {
 			return session.Granted{}, err
 		}
 	}
@@ -102,11 +102,11 @@ func stands(err error) bool {
 }
 
 func (s *Service) subjectOf(p *portal.Portal, g Given) digest.Digest {
-	return s.Digests.OfEmail(p.ID, g.Email)
+	return s.digests.OfEmail(p.ID, g.Email)
 }
 
 func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Given) (in session.Granted, err error) {
-	hash, err := s.Passwords.Set(ctx, p, i.Email, g.Password)
+	hash, err := s.passwords.Set(ctx, p, i.Email, g.Password)
 	if err != nil {
 		return in, err
 	}
@@ -114,21 +114,21 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 	if err != nil {
 		return in, err
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := s.Invitations.accept(ctx, p.ID, i, a.ID, a.CreatedAt); err != nil {
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.repo.accept(ctx, p.ID, i, a.ID, a.CreatedAt); err != nil {
 			return err
 		}
-		replaced, err := s.Accounts.ReplaceClaim(ctx, p.ID, a)
+		replaced, err := s.accounts.ReplaceClaim(ctx, p.ID, a)
 		if err != nil {
 			return err
 		}
 		if !replaced {
 			return fault.New(fault.EmailAlreadyRegistered)
 		}
-		if in, err = s.Sessions.Start(ctx, p, a, g.Begin); err != nil {
+		if in, err = s.sessions.Start(ctx, p, a, g.Begin); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.InvitationRedeemed, a.ID, s.subjectOf(p, g)).
+		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.InvitationRedeemed, a.ID, s.subjectOf(p, g)).
 			WithTarget(audit.InvitationTarget(i.ID)))
 	})
 	if errors.Is(err, database.ErrNotFound) { // it changed since it was looked at
@@ -141,7 +141,7 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 
 // invited is the account that an invitation makes.
 func (s *Service) invited(i *Invitation, g Given, hash string) (*account.Account, error) {
-	now := s.clock()
+	now := s.clock.Now()
 	locale := g.Locale
 	if locale == "" {
 		locale = i.Locale

@@ -28,7 +28,7 @@ func TestRedeem(t *testing.T) {
 
 		a, err := d.people.Get(d.ctx, d.portal, in.Account.ID)
 		require.NoError(t, err)
-		now := d.clock()
+		now := d.clock.Now()
 		require.Equal(t, "Ann@Example.com", a.Email.Typed(), "as it was invited, not as it was typed")
 		require.Equal(t, i.Roles, a.Roles)
 		require.Equal(t, i.Entitlements, a.Entitlements)

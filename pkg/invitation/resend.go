@@ -49,26 +49,26 @@ func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitatio
 const renewTries = 3
 
 func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) (secretmail.Issued, error) {
-	to, now := *was, s.clock()
-	to.key, to.IssuedAt, to.ExpiresAt, to.SentAt = s.Ring.Primary(), now, now.Add(was.Term), &now
+	to, now := *was, s.clock.Now()
+	to.key, to.IssuedAt, to.ExpiresAt, to.SentAt = s.ring.Primary(), now, now.Add(was.Term), &now
 	to.counter++
 	carried := delivery.Invitation{ID: to.ID, Counter: to.counter}
-	return s.Mail.Issue(ctx, p, secretmail.Mail{
+	return s.mail.Issue(ctx, p, secretmail.Mail{
 		Address: to.Email, Purpose: onetime.Invitation, Kind: delivery.Invited, Invitation: &carried, TTL: was.Term,
 		Locale: to.Locale, Event: audit.InvitationResent, ByAdministrator: true,
 		Then: func(ctx context.Context, messageID ids.Delivery) error {
 			if to.counter > maxCounter { // its number is used up
-				number, err := s.Invitations.nextNumbers(ctx, p.ID, 1)
+				number, err := s.repo.nextNumbers(ctx, p.ID, 1)
 				if err != nil {
 					return err
 				}
 				to.number, to.counter, carried.Counter = number, 0, 0
 			}
 			to.DeliveryID = messageID
-			if err := s.Invitations.renew(ctx, p.ID, was, &to); err != nil {
+			if err := s.repo.renew(ctx, p.ID, was, &to); err != nil {
 				return err
 			}
-			return s.Accounts.DropClaims(ctx, p.ID, []string{to.Email.Canonical()})
+			return s.accounts.DropClaims(ctx, p.ID, []string{to.Email.Canonical()})
 		},
 	})
 }
@@ -84,10 +84,10 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	}
 	waiting := holder.Waiting
 	situation := admission.Situation{
-		Portal: p, Address: address, Account: holder.Account, Invitation: waiting.Facts(), Now: s.clock(),
+		Portal: p, Address: address, Account: holder.Account, Invitation: waiting.Facts(), Now: s.clock.Now(),
 	}
 	if waiting != nil {
-		situation.Invitation.KeyLost = !s.Ring.Has(waiting.key)
+		situation.Invitation.KeyLost = !s.ring.Has(waiting.key)
 	}
 	answer := situation.At(admission.ResendInvitation)
 	if err := answer.Err(); err != nil {
@@ -98,10 +98,10 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	}
 	mail := s.Again(p, address, waiting)
 	mail.Purpose, mail.Event = onetime.Invitation, audit.InvitationRequested
-	issued, err := s.Mail.Issue(ctx, p, mail)
+	issued, err := s.mail.Issue(ctx, p, mail)
 	issued.ExpiresIn = p.InvitationTTL.Duration()
 	if !p.Private() { // else the same for everyone
-		issued.ExpiresIn = max(waiting.ExpiresAt.Sub(s.clock()), time.Second)
+		issued.ExpiresIn = max(waiting.ExpiresAt.Sub(s.clock.Now()), time.Second)
 	}
 	return issued, err
 }
@@ -115,7 +115,7 @@ func (s *Service) Again(p *portal.Portal, address email.Address, waiting *Waitin
 		mail.Invitation = &delivery.Invitation{ID: of.ID, Counter: of.Counter}
 	}
 	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
-		return s.Invitations.sentAgain(ctx, p.ID, of, messageID, s.clock())
+		return s.repo.sentAgain(ctx, p.ID, of, messageID, s.clock.Now())
 	}
 	return mail
 }

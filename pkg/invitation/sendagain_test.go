@@ -28,7 +28,7 @@ func TestSendAgain(t *testing.T) {
 		require.Equal(t, term-time.Hour, issued.ExpiresIn, "the term is the one it had")
 		require.Equal(t, time.Minute, issued.ResendAfter)
 		sent := d.again(i)
-		require.Equal(t, d.clock(), *sent.SentAt)
+		require.Equal(t, d.clock.Now(), *sent.SentAt)
 		require.Equal(t, issued.Receipt.ID, sent.DeliveryID)
 		require.Equal(t, i.serial, sent.serial, "and so is the code")
 		require.Equal(t, i.ExpiresAt, sent.ExpiresAt)

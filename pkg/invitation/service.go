@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -21,13 +22,23 @@ import (
 
 // Service invites people, and lets them in.
 type Service struct {
-	Parts
+	db        *database.DB
+	repo      *Repository
+	accounts  *account.Repository
+	passwords *account.Passwords
+	sessions  *session.Service
+	mail      *secretmail.Service
+	messages  *delivery.Service
+	audit     *audit.Recorder
+	digests   *digest.Digester
+	ring      *keyring.Ring
+	clock     clock.Clock
 
 	codes codes
 }
 
-// Parts are what a Service works with.
-type Parts struct {
+// Dependencies are what a Service works with.
+type Dependencies struct {
 	DB          *database.DB
 	Invitations *Repository
 	Accounts    *account.Repository
@@ -38,15 +49,19 @@ type Parts struct {
 	Audit       *audit.Recorder
 	Digests     *digest.Digester
 	Ring        *keyring.Ring
-	Now         func() time.Time
+	Now         clock.Clock
 }
 
 // NewService invites people with the parts.
-func NewService(with Parts) *Service { return &Service{with, codes{with.Ring}} }
+func NewService(with Dependencies) *Service {
+	return &Service{
+		db: with.DB, repo: with.Invitations, accounts: with.Accounts, passwords: with.Passwords, sessions: with.Sessions, mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, ring: with.Ring, clock: with.Now, codes: codes{with.Ring},
+	}
+}
 
 // Get finds an invitation. Errors: not_found.
 func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, error) {
-	i, err := s.Invitations.byID(ctx, p.ID, id)
+	i, err := s.repo.byID(ctx, p.ID, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.NotFound)
 	}
@@ -55,13 +70,13 @@ func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Invitation) 
 
 // List gives the invitations that a filter lets through, newest first.
 func (s *Service) List(ctx context.Context, p *portal.Portal, f Filter) ([]*Invitation, error) {
-	return s.Invitations.page(ctx, p.ID, f, s.clock())
+	return s.repo.page(ctx, p.ID, f, s.clock.Now())
 }
 
 // Code is what an invitation that is pending is redeemed by; "" for one that is not, and for one whose key is not in use
 // any more.
 func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
-	if i.Status(s.clock()) != Pending {
+	if i.Status(s.clock.Now()) != Pending {
 		return "", nil
 	}
 	code, err := s.codes.derive(p.ID, i.serial)
@@ -73,22 +88,22 @@ func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
 
 // Exported records that the invitations of a portal were exported, with their codes.
 func (s *Service) Exported(ctx context.Context, p *portal.Portal) error {
-	return s.Audit.Record(ctx, audit.OfTarget(p.ID, audit.InvitationsExported, audit.PortalTarget(p.ID, p.Slug)))
+	return s.audit.Record(ctx, audit.OfTarget(p.ID, audit.InvitationsExported, audit.PortalTarget(p.ID, p.Slug)))
 }
 
 // Delete takes an invitation back: its codes are worth nothing, and its address is free.
 //
 // Errors: not_found; email_already_registered for one that was accepted: what it made is an account by now.
 func (s *Service) Delete(ctx context.Context, p *portal.Portal, id ids.Invitation) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
-		subject, err := s.Invitations.delete(ctx, p.ID, id, s.clock())
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		subject, err := s.repo.delete(ctx, p.ID, id, s.clock.Now())
 		if err != nil {
 			return err
 		}
-		if err := s.Messages.Forget(ctx, p, ids.Account{}, []ids.Invitation{id}); err != nil {
+		if err := s.messages.Forget(ctx, p, ids.Account{}, []ids.Invitation{id}); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, subject).
+		return s.audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, subject).
 			WithTarget(audit.InvitationTarget(id)))
 	})
 	if !errors.Is(err, database.ErrNotFound) {
@@ -103,7 +118,7 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id ids.Invitatio
 // Forget deletes what is left of the invitations of a person who is deleted, in the transaction that does so, and gives
 // their ids.
 func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Account) ([]ids.Invitation, error) {
-	return s.Invitations.deleteOf(ctx, p.ID, a, s.clock())
+	return s.repo.deleteOf(ctx, p.ID, a, s.clock.Now())
 }
 
 // Invitee is whom an invitation goes to, and what its message says.
@@ -124,14 +139,14 @@ func (Invitee) GoString() string { return "invitee" }
 //
 // Errors: not_found; token_used, token_superseded, email_already_registered, token_expired: there is nothing to send.
 func (s *Service) Invitee(ctx context.Context, portalID ids.Portal, of delivery.Invitation) (Invitee, error) {
-	i, err := s.Invitations.byID(ctx, portalID, of.ID)
+	i, err := s.repo.byID(ctx, portalID, of.ID)
 	if errors.Is(err, database.ErrNotFound) {
 		return Invitee{}, fault.New(fault.NotFound)
 	}
 	if err != nil {
 		return Invitee{}, err
 	}
-	if err := i.verdict(serial{i.number, of.Counter, i.key}, s.clock()); err != nil {
+	if err := i.verdict(serial{i.number, of.Counter, i.key}, s.clock.Now()); err != nil {
 		return Invitee{}, err
 	}
 	code, err := s.codes.derive(portalID, i.serial)
@@ -140,6 +155,3 @@ func (s *Service) Invitee(ctx context.Context, portalID ids.Portal, of delivery.
 	}
 	return Invitee{i.Email, i.InviterName(), code, i.ExpiresAt}, err
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

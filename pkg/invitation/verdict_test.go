@@ -30,12 +30,12 @@ func TestVerdicts(t *testing.T) {
 	accept := func(d *desk, i *Invitation) { require.NoError(d.t, d.redeem(d.code(d.again(i)), ann)) }
 	remove := func(d *desk, i *Invitation) { require.NoError(d.t, d.Delete(d.ctx, d.portal, i.ID)) }
 	leave := func(d *desk) {
-		a, err := d.Accounts.ByEmail(d.ctx, d.portal.ID, addressOf(d.t, ann))
+		a, err := d.accounts.ByEmail(d.ctx, d.portal.ID, addressOf(d.t, ann))
 		require.NoError(d.t, err)
 		require.NoError(d.t, d.remove(a))
 	}
 	sweep := func(d *desk) {
-		_, err := d.Invitations.Sweep(d.ctx, d.clock().Add(-Kept), 100)
+		_, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), 100)
 		require.NoError(d.t, err)
 	}
 	cases := map[string]struct {
@@ -120,7 +120,7 @@ func TestVerdictsOfKeys(t *testing.T) {
 		require.Equal(t, code, both.code(both.again(i)), "the mail that is sent again says the same")
 
 		renewed := both.resend(i)
-		require.Equal(t, both.Ring.Primary(), renewed.key)
+		require.Equal(t, both.ring.Primary(), renewed.key)
 		requireCode(t, fault.TokenSuperseded, both.verify(code))
 		byOldKey := renewed.serial
 		byOldKey.key = i.key

@@ -55,22 +55,22 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	require.NoError(t, err)
 	rec := audit.NewRecorder(db, time.Now)
 	w := &world{db: db}
-	w.portals = portal.NewService(portal.NewRepository(db), rec, time.Now)
+	w.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: rec, Now: time.Now})
 	keys := accesstoken.NewKeys(db, ring, rec, time.Now)
 	require.NoError(t, keys.Prepare(ctx))
 	w.tokens = accesstoken.NewTokens(keys, "http://x", time.Now)
-	w.sessions = session.NewService(session.NewRepository(db), ring, w.tokens, rec, time.Now)
+	w.sessions = session.NewService(session.Dependencies{Sessions: session.NewRepository(db), Ring: ring, Tokens: w.tokens, Audit: rec, Now: time.Now})
 	repo := account.NewRepository(db)
 	pool := password.NewPool(1, 30*time.Second, params)
 	pw := account.NewPasswords(pool, password.Policy{})
-	w.accounts = account.NewService(db, repo, pw, rec, digests, time.Now)
+	w.accounts = account.NewService(account.Dependencies{DB: db, Accounts: repo, Passwords: pw, Audit: rec, Digests: digests, Now: time.Now})
 	jobs, err := jobqueue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	messages, err := delivery.NewService(delivery.Parts{
+	messages, err := delivery.NewService(delivery.Dependencies{
 		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "http://x", Now: time.Now,
 	})
 	require.NoError(t, err)
-	w.s = NewService(Parts{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,
+	w.s = NewService(Dependencies{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,
 		Passwords: pw, Audit: rec, Digests: digests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
 	settings := portal.Defaults()
 	settings.Name = "Acme"
@@ -258,7 +258,7 @@ func TestPortalDeletedWhileLogin(t *testing.T) {
 		}()
 		<-started
 		go func() { time.Sleep(300 * time.Millisecond); close(deleting) }()
-		require.NoError(t, erasure.NewService(erasure.Parts{DB: w.db, Portals: w.portals}).Portal(context.Background(), "acme"))
+		require.NoError(t, erasure.NewService(erasure.Dependencies{DB: w.db, Portals: w.portals}).Portal(context.Background(), "acme"))
 		require.NoError(t, <-done)
 	})
 }

@@ -27,7 +27,7 @@ func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address emai
 	if err != nil {
 		return LockStatus{}, err
 	}
-	now := s.now()
+	now := s.clock.Now()
 	status := LockStatus{Failed: state.Failed(p.Lockout, now), Remaining: state.Remaining(p.Lockout, now)}
 	if until, locked := state.Locked(now); locked {
 		status.LockedUntil, status.RetryAfter = &until, until.Sub(now)
@@ -41,7 +41,7 @@ func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ..
 	for i, a := range accounts {
 		subjects[i] = s.digests.OfEmail(p.ID, a.Email)
 	}
-	bySubject, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, subjects, s.now())
+	bySubject, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, subjects, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}

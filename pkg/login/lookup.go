@@ -21,7 +21,7 @@ type NextStep struct {
 //
 // Errors: email_not_found, with did_you_mean where the domain looks mistyped.
 func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Address) (NextStep, error) {
-	situation := admission.Situation{Portal: p, Address: address, Now: s.now()}
+	situation := admission.Situation{Portal: p, Address: address, Now: s.clock.Now()}
 	if p.Private() {
 		return NextStep{Next: situation.Next()}, nil
 	}

@@ -29,7 +29,7 @@ func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *ac
 		if !errors.Is(err, session.ErrChanged) {
 			return err
 		}
-		a, err = s.accounts.InSession(ctx, p.ID, a.ID, sessionID, s.now())
+		a, err = s.accounts.InSession(ctx, p.ID, a.ID, sessionID, s.clock.Now())
 		if errors.Is(err, database.ErrNotFound) {
 			return fault.New(fault.AccessTokenInvalid)
 		}
@@ -48,7 +48,7 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 	if err != nil {
 		return err
 	}
-	situation := admission.Situation{Portal: p, Account: a, Lock: state, Now: s.now()}
+	situation := admission.Situation{Portal: p, Account: a, Lock: state, Now: s.clock.Now()}
 	if err := situation.At(admission.OwnPassword).Err(); err != nil {
 		return err
 	}
@@ -66,14 +66,14 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 		return s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, err)
 	}
 	return s.db.InTx(ctx, func(ctx context.Context) error {
-		stamp, err := s.accounts.SetPassword(ctx, p.ID, a, hash, s.now())
+		stamp, err := s.accounts.SetPassword(ctx, p.ID, a, hash, s.clock.Now())
 		if errors.Is(err, database.ErrNotFound) {
 			return session.ErrChanged
 		}
 		if err != nil {
 			return err
 		}
-		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.CurrentPassword, subject, s.now())
+		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.CurrentPassword, subject, s.clock.Now())
 		if err == nil && !cleared { // there was nothing to clear, or a lock came meanwhile
 			err = s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, nil)
 		}
@@ -93,7 +93,7 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 }
 
 func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject digest.Digest) error {
-	now := s.now()
+	now := s.clock.Now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.CurrentPassword, subject, p.Lockout, now)
 	if err != nil {
 		return err

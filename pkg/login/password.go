@@ -74,7 +74,7 @@ func (s *Service) decide(ctx context.Context, p *portal.Portal, try Attempt) (se
 func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest, a *account.Account,
 	state lockout.State) (session.Granted, error) {
 	situation := admission.Situation{
-		Portal: p, Address: try.Email, Account: a, Lock: state, Resource: try.Resource, Now: s.now(),
+		Portal: p, Address: try.Email, Account: a, Lock: state, Resource: try.Resource, Now: s.clock.Now(),
 	}
 	if refused := situation.At(admission.BeforePassword); refused.Err() != nil {
 		return session.Granted{}, s.withSetPasswordMail(ctx, situation, refused.Err())
@@ -131,7 +131,7 @@ func (s *Service) unlessLocked(ctx context.Context, p *portal.Portal, kind locko
 
 // locked is the refusal of a lock, whoever asks; nil where it refuses nothing.
 func (s *Service) locked(p *portal.Portal, state lockout.State) error {
-	return admission.Situation{Portal: p, Lock: state, Now: s.now()}.At(admission.OwnPassword).Err()
+	return admission.Situation{Portal: p, Lock: state, Now: s.clock.Now()}.At(admission.OwnPassword).Err()
 }
 
 // compare hashes once whoever is asked for, also nobody.
@@ -160,7 +160,7 @@ func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subj
 		if granted, err = s.sessions.Start(ctx, p, a, begin); err != nil {
 			return err
 		}
-		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.Login, subject, s.now())
+		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.Login, subject, s.clock.Now())
 		if err == nil && !cleared {
 			err = session.ErrChanged
 		}
@@ -174,7 +174,7 @@ func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subj
 
 // countFailure counts a wrong password and says how many are left, or that the lock came first.
 func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest) error {
-	now := s.now()
+	now := s.clock.Now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Login, subject, p.Lockout, now)
 	if err != nil {
 		return err

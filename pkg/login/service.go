@@ -3,10 +3,10 @@ package login
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -32,11 +32,11 @@ type Service struct {
 	audit       *audit.Recorder
 	digests     *digest.Digester
 	log         *slog.Logger
-	now         func() time.Time
+	clock       clock.Clock
 }
 
-// Parts are what a Service works with.
-type Parts struct {
+// Dependencies are what a Service works with.
+type Dependencies struct {
 	DB          *database.DB
 	Accounts    *account.Repository
 	Invitations *invitation.Service
@@ -49,14 +49,14 @@ type Parts struct {
 	Audit       *audit.Recorder
 	Digests     *digest.Digester
 	Log         *slog.Logger
-	Now         func() time.Time
+	Now         clock.Clock
 }
 
 // NewService logs people in with the passwords of accounts.
-func NewService(with Parts) *Service {
+func NewService(with Dependencies) *Service {
 	return &Service{
 		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, invitations: with.Invitations,
 		lockouts: with.Lockouts, sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool,
-		passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, now: with.Now,
+		passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, clock: with.Now,
 	}
 }

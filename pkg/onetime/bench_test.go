@@ -19,7 +19,7 @@ func bench(b *testing.B, prepared bool, fn func(s *Service, l *ledger, w Wanted,
 	for _, d := range databasetest.Dialects() {
 		b.Run(string(d), func(b *testing.B) {
 			l := newLedger(b, databasetest.Open(b, d))
-			l.Service = NewService(l.repo, l.ring, time.Now)
+			l.Service = NewService(Dependencies{Secrets: l.repo, Ring: l.ring, Now: time.Now})
 			account := l.person().Account
 			wanted := make([]Wanted, b.N)
 			tokens := make([]string, b.N)

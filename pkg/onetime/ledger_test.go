@@ -31,16 +31,16 @@ type ledger struct {
 	db       *database.DB
 	ctx      context.Context
 	portal   ids.Portal
-	clock    *clock
+	clock    *stoppedClock
 	subjects *uint16 // how many addresses there are
 }
 
-// clock stands still until it is set.
-type clock struct{ millis atomic.Int64 }
+// stoppedClock stands still until it is set.
+type stoppedClock struct{ millis atomic.Int64 }
 
-func (c *clock) now() time.Time { return time.UnixMilli(c.millis.Load()) }
+func (c *stoppedClock) now() time.Time { return time.UnixMilli(c.millis.Load()) }
 
-func (c *clock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
+func (c *stoppedClock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
 
 func ringOf(t testing.TB, keys ...byte) *keyring.Ring {
 	t.Helper()
@@ -58,10 +58,10 @@ func ringOf(t testing.TB, keys ...byte) *keyring.Ring {
 
 func newLedger(t testing.TB, db *database.DB) *ledger {
 	t.Helper()
-	c := new(clock)
+	c := new(stoppedClock)
 	c.millis.Store(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC).UnixMilli())
 	l := &ledger{
-		Service: NewService(NewRepository(db), ringOf(t, 1), c.now), t: t, db: db, ctx: context.Background(), clock: c,
+		Service: NewService(Dependencies{Secrets: NewRepository(db), Ring: ringOf(t, 1), Now: c.now}), t: t, db: db, ctx: context.Background(), clock: c,
 		subjects: new(uint16),
 	}
 	l.portal = l.addPortal(1)
@@ -82,7 +82,7 @@ func eachTwice(t *testing.T, fn func(t *testing.T, l *ledger, instances [2]*Serv
 			t.Parallel()
 			url := databasetest.URL(t, d)
 			l := newLedger(t, databasetest.OpenURL(t, url))
-			other := NewService(NewRepository(databasetest.OpenURL(t, url)), l.ring, l.clock.now)
+			other := NewService(Dependencies{Secrets: NewRepository(databasetest.OpenURL(t, url)), Ring: l.ring, Now: l.clock.now})
 			fn(t, l, [2]*Service{l.Service, other})
 		})
 	}

@@ -37,7 +37,7 @@ func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpos
 	if err != nil {
 		return Found{}, err
 	}
-	if err := row.tokenVerdict(of, s.clock()); err != nil {
+	if err := row.tokenVerdict(of, s.clock.Now()); err != nil {
 		return row.refused(of.subject), err
 	}
 	return row.found(proof{seed: of}), nil
@@ -52,7 +52,7 @@ func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Pu
 		return Found{}, fault.New(fault.TokenInvalid)
 	}
 	return database.Retry(codeRounds, database.ErrNotFound, func() (Found, error) {
-		now := s.clock()
+		now := s.clock.Now()
 		row, err := s.repo.read(ctx, portalID, purpose, given.Subject)
 		if err != nil {
 			return Found{}, err
@@ -125,7 +125,7 @@ func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose 
 }
 
 func (s *Service) consume(ctx context.Context, p proof) (Found, error) {
-	now := s.clock()
+	now := s.clock.Now()
 	redeemed, err := s.repo.redeem(ctx, p, now)
 	if err == nil {
 		return redeemed.found(p), nil

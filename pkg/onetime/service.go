@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -14,14 +15,23 @@ import (
 
 // Service issues secrets and says what those that come back are worth.
 type Service struct {
-	repo *Repository
-	ring *keyring.Ring
-	now  func() time.Time
+	repo  *Repository
+	ring  *keyring.Ring
+	clock clock.Clock
 }
 
-// NewService keeps the ledger in repo and derives secrets from ring.
-func NewService(repo *Repository, ring *keyring.Ring, now func() time.Time) *Service {
-	return &Service{repo, ring, now}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	Secrets *Repository
+	Ring    *keyring.Ring
+	Now     clock.Clock
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		repo: with.Secrets, ring: with.Ring, clock: with.Now,
+	}
 }
 
 // Issue makes a secret, which supersedes the one before it. In the caller's transaction, if there is one, the row is then
@@ -29,7 +39,7 @@ func NewService(repo *Repository, ring *keyring.Ring, now func() time.Time) *Ser
 //
 // Errors: resend_too_soon with a RetryAfter; nothing is issued then.
 func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w Wanted) (Issued, error) {
-	now := s.clock()
+	now := s.clock.Now()
 	after, err := s.repo.issue(ctx, portalID, w, s.ring.Primary(), now)
 	if errors.Is(err, database.ErrNotFound) {
 		if after, err = s.repo.read(ctx, portalID, w.Purpose, w.Subject); err == nil {
@@ -51,7 +61,7 @@ func (s *Service) Outstanding(ctx context.Context, portalID ids.Portal, purpose 
 	if err != nil {
 		return Issued{}, false, err
 	}
-	now := s.clock()
+	now := s.clock.Now()
 	_, err = s.derive(row, seed{portalID, purpose, subject, row.generation, row.key}, now)
 	switch fault.CodeOf(err) {
 	case "":
@@ -74,7 +84,7 @@ func (s *Service) Secret(ctx context.Context, portalID ids.Portal, purpose Purpo
 	if err != nil {
 		return Secret{}, err
 	}
-	return s.derive(row, seed{portalID, purpose, subject, generation, row.key}, s.clock())
+	return s.derive(row, seed{portalID, purpose, subject, generation, row.key}, s.clock.Now())
 }
 
 // derive makes the secret of a row's newest generation. What was issued under a key that the ring has no more can be
@@ -122,8 +132,5 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 
 // Sweep deletes up to batch rows that are of no use any more, and tells how many: call it until there are none.
 func (s *Service) Sweep(ctx context.Context, batch int) (int, error) {
-	return s.repo.sweep(ctx, s.clock().Add(-Kept), batch)
+	return s.repo.sweep(ctx, s.clock.Now().Add(-Kept), batch)
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

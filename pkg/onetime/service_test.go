@@ -121,7 +121,7 @@ func TestKeysRotate(t *testing.T) {
 		old, kept := l.issue(p), l.issue(lasting)
 		with := func(keys ...byte) *ledger {
 			rotated := *l
-			rotated.Service = NewService(l.repo, ringOf(t, keys...), l.clock.now)
+			rotated.Service = NewService(Dependencies{Secrets: l.repo, Ring: ringOf(t, keys...), Now: l.clock.now})
 			return &rotated
 		}
 

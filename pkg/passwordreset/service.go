@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -29,10 +30,20 @@ const (
 )
 
 // Service resets and sets passwords.
-type Service struct{ Parts }
+type Service struct {
+	accounts  *account.Repository
+	lockouts  *lockout.Repository
+	passwords *account.Passwords
+	secrets   *onetime.Service
+	mail      *secretmail.Service
+	messages  *delivery.Service
+	audit     *audit.Recorder
+	digests   *digest.Digester
+	clock     clock.Clock
+}
 
-// Parts are what a Service works with.
-type Parts struct {
+// Dependencies are what a Service works with.
+type Dependencies struct {
 	Accounts  *account.Repository
 	Lockouts  *lockout.Repository
 	Passwords *account.Passwords
@@ -41,24 +52,28 @@ type Parts struct {
 	Messages  *delivery.Service
 	Audit     *audit.Recorder
 	Digests   *digest.Digester
-	Now       func() time.Time
+	Now       clock.Clock
 }
 
 // NewService resets passwords with the parts.
-func NewService(with Parts) *Service { return &Service{with} }
+func NewService(with Dependencies) *Service {
+	return &Service{
+		accounts: with.Accounts, lockouts: with.Lockouts, passwords: with.Passwords, secrets: with.Secrets, mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, clock: with.Now,
+	}
+}
 
 // Issue mails a person a link and a code to set a password with.
 //
 // Errors: email_not_found, account_disabled (open portals); resend_too_soon.
 func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
-	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
-	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.Now()}.At(admission.RequestReset)
+	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}.At(admission.RequestReset)
 	if err := answer.Err(); err != nil {
 		return secretmail.Issued{}, err
 	}
@@ -72,11 +87,11 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Add
 //
 // Errors: Issue's, token_invalid, token_expired.
 func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
-	a, err := s.Mail.Addressee(ctx, p, onetime.Password, token)
+	a, err := s.mail.Addressee(ctx, p, onetime.Password, token)
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
-	situation := admission.Situation{Portal: p, Address: a.Email, Account: a, Now: s.Now()}
+	situation := admission.Situation{Portal: p, Address: a.Email, Account: a, Now: s.clock.Now()}
 	if err := situation.At(admission.UseSecret).Err(); err != nil {
 		return secretmail.Issued{}, err
 	}
@@ -99,11 +114,11 @@ func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.
 
 // onItsWay is the receipt of a secret that could be redeemed now; nil where there is none.
 func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
-	there, ok, err := s.Secrets.Outstanding(ctx, p.ID, onetime.Password, s.Digests.OfEmail(p.ID, a.Email))
+	there, ok, err := s.secrets.Outstanding(ctx, p.ID, onetime.Password, s.digests.OfEmail(p.ID, a.Email))
 	if !ok || err != nil {
 		return nil, err
 	}
-	receipt, err := s.Messages.Receipt(ctx, p, there.DeliveryID)
+	receipt, err := s.messages.Receipt(ctx, p, there.DeliveryID)
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil, nil
 	}
@@ -118,7 +133,7 @@ func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Add
 	if a != nil && !a.HasPassword() {
 		mail.Variant, mail.Kind, mail.TTL = Set, delivery.SetPassword, p.SetPasswordTTL.Duration()
 	}
-	issued, err := s.Mail.Issue(ctx, p, mail)
+	issued, err := s.mail.Issue(ctx, p, mail)
 	if p.Private() {
 		issued.ExpiresIn = p.ResetTTL.Duration() // the same for everyone
 	}
@@ -134,7 +149,7 @@ type Verified struct {
 
 // Verify says whether a secret is good. Errors: onetime's.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
-	found, err := s.Mail.Check(ctx, p, onetime.Password, presented, audit.ResetRedeemed)
+	found, err := s.mail.Check(ctx, p, onetime.Password, presented, audit.ResetRedeemed)
 	return Verified{found.Email, found.Variant, found.ExpiresAt}, err
 }
 
@@ -143,9 +158,9 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secret
 // Errors: onetime's; password_rejected, which consumes nothing.
 func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented secretmail.Credential, secret string) error {
 	var hash string
-	return s.Mail.Redeem(ctx, p, onetime.Password, presented, audit.ResetRedeemed,
+	return s.mail.Redeem(ctx, p, onetime.Password, presented, audit.ResetRedeemed,
 		func(a *account.Account) (err error) {
-			hash, err = s.Passwords.Set(ctx, p, a.Email, secret)
+			hash, err = s.passwords.Set(ctx, p, a.Email, secret)
 			return err
 		},
 		func(ctx context.Context, a *account.Account, found onetime.Found) error {
@@ -156,18 +171,18 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented secret
 // prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the
 // new stamp.
 func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string) error {
-	if err := s.Accounts.ResetPassword(ctx, p.ID, a, stamp, hash, s.Now()); err != nil {
+	if err := s.accounts.ResetPassword(ctx, p.ID, a, stamp, hash, s.clock.Now()); err != nil {
 		return err
 	}
-	subject := s.Digests.OfEmail(p.ID, a.Email)
-	if err := s.Lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
+	subject := s.digests.OfEmail(p.ID, a.Email)
+	if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
 		return err
 	}
-	if err := s.Lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.Digests.OfAccount(p.ID, a.ID)); err != nil {
+	if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.OfAccount(p.ID, a.ID)); err != nil {
 		return err
 	}
-	if err := s.Messages.SendPasswordChanged(ctx, p, a); err != nil {
+	if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
 		return err
 	}
-	return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.ResetRedeemed, a.ID, subject))
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.ResetRedeemed, a.ID, subject))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -24,7 +25,7 @@ const (
 type Service struct {
 	repo  *Repository
 	audit *audit.Recorder
-	now   func() time.Time
+	clock clock.Clock
 
 	mu    sync.RWMutex
 	cache map[string]*cached // by slug; living portals alone, so it is bounded by their number
@@ -36,9 +37,18 @@ type cached struct {
 	refreshing atomic.Bool
 }
 
-// NewService keeps portals in repo.
-func NewService(repo *Repository, recorder *audit.Recorder, now func() time.Time) *Service {
-	return &Service{repo: repo, audit: recorder, now: now, cache: make(map[string]*cached)}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	Portals *Repository
+	Audit   *audit.Recorder
+	Now     clock.Clock
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		repo: with.Portals, audit: with.Audit, clock: with.Now, cache: make(map[string]*cached),
+	}
 }
 
 // Enabled finds the portal that a person calls. Errors: organization_not_found, also for a disabled one.
@@ -162,7 +172,7 @@ func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*
 	if err != nil {
 		return nil, err
 	}
-	now := s.now().UTC().Truncate(time.Millisecond)
+	now := s.clock.Now()
 	p := &Portal{ID: id, Slug: slug, Settings: settings, CreatedAt: now, UpdatedAt: now, version: 1}
 	if err := s.repo.insert(ctx, p); err != nil {
 		return nil, taken(err)
@@ -194,7 +204,7 @@ func (s *Service) update(ctx context.Context, slug string, apply func(*Settings)
 	if wrong := p.normalize(); len(wrong) > 0 {
 		return nil, fault.Invalid(wrong...)
 	}
-	p.UpdatedAt = s.now().UTC().Truncate(time.Millisecond)
+	p.UpdatedAt = s.clock.Now()
 	if err := s.repo.update(ctx, p); err != nil {
 		return nil, taken(err)
 	}
@@ -218,7 +228,7 @@ func (s *Service) Retire(ctx context.Context, slug string) (*Portal, error) {
 	}
 	p, err := s.repo.bySlug(ctx, slug)
 	if err == nil {
-		err = s.repo.retire(ctx, p.ID, s.now())
+		err = s.repo.retire(ctx, p.ID, s.clock.Now())
 	}
 	if err != nil {
 		return nil, notFound(err)

@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
 func newService(db *database.DB) *Service {
-	return NewService(NewRepository(db), audit.NewRecorder(db, time.Now), time.Now)
+	return NewService(Dependencies{Portals: NewRepository(db), Audit: audit.NewRecorder(db, time.Now), Now: time.Now})
 }
 
 func create(t *testing.T, s *Service, slug string, change ...func(*Settings)) *Portal {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 )
 
 // Window is the time in which a network's requests are counted; it begins with the first.
@@ -16,7 +18,7 @@ const maxNetworks = 100_000
 
 // Limiter counts requests by operation and network. It is safe for concurrent use.
 type Limiter struct {
-	now func() time.Time
+	clock clock.Clock
 
 	mu     sync.Mutex
 	counts map[key]*count
@@ -34,8 +36,8 @@ type count struct {
 }
 
 // New makes a limiter.
-func New(now func() time.Time) *Limiter {
-	return &Limiter{now: now, counts: make(map[key]*count)}
+func New(now clock.Clock) *Limiter {
+	return &Limiter{clock: now, counts: make(map[key]*count)}
 }
 
 // Verdict is what a request is told.
@@ -48,7 +50,7 @@ type Verdict struct {
 
 // Take counts a request of a network: an IPv4 address, or the /64 of an IPv6 one.
 func (l *Limiter) Take(operation, address string, limit int) Verdict {
-	now, who := l.now(), key{operation, networkOf(address)}
+	now, who := l.clock(), key{operation, networkOf(address)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.counts[who]

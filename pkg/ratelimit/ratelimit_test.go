@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clock stands still until it is told to go on.
-type clock struct{ at atomic.Int64 }
+// stoppedClock stands still until it is told to go on.
+type stoppedClock struct{ at atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
-func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+func (c *stoppedClock) now() time.Time          { return time.Unix(0, c.at.Load()) }
+func (c *stoppedClock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
-func newLimiter() (*Limiter, *clock) {
-	c := &clock{}
+func newLimiter() (*Limiter, *stoppedClock) {
+	c := &stoppedClock{}
 	c.at.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
 	return New(c.now), c
 }

@@ -26,7 +26,7 @@ type Verified struct {
 //
 // Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
 func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
-	a, err := s.Accounts.ByEmail(ctx, p.ID, address)
+	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
@@ -40,7 +40,7 @@ func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, addre
 //
 // Errors: IssueConfirmation's, token_invalid, token_expired.
 func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
-	a, err := s.Mail.Addressee(ctx, p, onetime.Confirmation, token)
+	a, err := s.mail.Addressee(ctx, p, onetime.Confirmation, token)
 	if err != nil {
 		return secretmail.Issued{}, err
 	}
@@ -48,14 +48,14 @@ func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, 
 }
 
 func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
-	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.Now()}.At(admission.RequestConfirmation)
+	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}.At(admission.RequestConfirmation)
 	if err := answer.Err(); err != nil {
 		return secretmail.Issued{}, err
 	}
 	if answer.Silent() {
 		a = nil
 	}
-	return s.Mail.Issue(ctx, p, secretmail.Mail{
+	return s.mail.Issue(ctx, p, secretmail.Mail{
 		Address: address, Account: a, Purpose: onetime.Confirmation, Kind: delivery.Confirm,
 		TTL: p.ConfirmationTTL.Duration(), Event: audit.ConfirmationRequested,
 	})
@@ -63,21 +63,21 @@ func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.A
 
 // Verify says whether a secret is good. Errors: onetime's.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
-	found, err := s.Mail.Check(ctx, p, onetime.Confirmation, presented, audit.Confirmation)
+	found, err := s.mail.Check(ctx, p, onetime.Confirmation, presented, audit.Confirmation)
 	return Verified{found.Email, found.ExpiresAt}, err
 }
 
 // Confirm proves the mailbox: the account is verified from now on. It tells what comes next. Errors: onetime's.
 func (s *Service) Confirm(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (next admission.Next, err error) {
-	now := s.Now().UTC().Truncate(time.Millisecond)
-	err = s.Mail.Redeem(ctx, p, onetime.Confirmation, presented, audit.Confirmation, nil,
+	now := s.clock.Now()
+	err = s.mail.Redeem(ctx, p, onetime.Confirmation, presented, audit.Confirmation, nil,
 		func(ctx context.Context, a *account.Account, found onetime.Found) error {
-			if err := s.Accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
+			if err := s.accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
 				return err
 			}
 			a.Confirmed = &now
 			next = admission.Situation{Portal: p, Account: a, Now: now}.NextOfOwner()
-			return s.Audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.Subject))
+			return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.Subject))
 		})
 	return next, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -20,20 +21,31 @@ import (
 )
 
 // Service registers people.
-type Service struct{ Parts }
+type Service struct {
+	accounts    *account.Repository
+	invitations *invitation.Service
+	passwords   *account.Passwords
+	mail        *secretmail.Service
+	audit       *audit.Recorder
+	clock       clock.Clock
+}
 
-// Parts are what a Service works with.
-type Parts struct {
+// Dependencies are what a Service works with.
+type Dependencies struct {
 	Accounts    *account.Repository
 	Invitations *invitation.Service
 	Passwords   *account.Passwords
 	Mail        *secretmail.Service
 	Audit       *audit.Recorder
-	Now         func() time.Time
+	Now         clock.Clock
 }
 
 // NewService registers people with the parts.
-func NewService(with Parts) *Service { return &Service{with} }
+func NewService(with Dependencies) *Service {
+	return &Service{
+		accounts: with.Accounts, invitations: with.Invitations, passwords: with.Passwords, mail: with.Mail, audit: with.Audit, clock: with.Now,
+	}
+}
 
 // New is a person who registers.
 type New struct {
@@ -63,7 +75,7 @@ var errTaken = errors.New("registration: the address was taken meanwhile")
 // resend_too_soon.
 func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Registered, error) {
 	if p.Private() { // the settings alone decide, before any account is read
-		situation := admission.Situation{Portal: p, Now: s.Now()}
+		situation := admission.Situation{Portal: p, Now: s.clock.Now()}
 		if err := situation.At(admission.Register).Err(); err != nil {
 			return Registered{}, err
 		}
@@ -72,7 +84,7 @@ func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Regist
 	if err != nil {
 		return Registered{}, err
 	}
-	hash, err := s.Passwords.Set(ctx, p, n.Email, n.Password) // whoever has the address: the same work for all
+	hash, err := s.passwords.Set(ctx, p, n.Email, n.Password) // whoever has the address: the same work for all
 	if err != nil {
 		return Registered{}, err
 	}
@@ -99,12 +111,12 @@ type holder struct {
 //
 // Errors, at open portals: pending_invitation, email_already_registered, registration_closed.
 func (s *Service) holderOf(ctx context.Context, p *portal.Portal, address email.Address) (holder, error) {
-	found, err := s.Invitations.Holder(ctx, p, address)
+	found, err := s.invitations.Holder(ctx, p, address)
 	if err != nil {
 		return holder{}, err
 	}
 	situation := admission.Situation{
-		Portal: p, Address: address, Account: found.Account, Invitation: found.Waiting.Facts(), Now: s.Now(),
+		Portal: p, Address: address, Account: found.Account, Invitation: found.Waiting.Facts(), Now: s.clock.Now(),
 	}
 	has := holder{owner: found.Account, replaceable: situation.Replaceable()}
 	if situation.Invited() {
@@ -135,31 +147,31 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 	}
 	mail.Address, mail.Purpose, mail.Event = n.Email, onetime.Confirmation, audit.Registration
 	mail.TTL = p.ConfirmationTTL.Duration()
-	issued, err := s.Mail.Issue(ctx, p, mail)
+	issued, err := s.mail.Issue(ctx, p, mail)
 	if err != nil {
 		return Registered{}, err
 	}
-	next := admission.Situation{Portal: p, Account: unverified, Now: s.Now()}.NextOfOwner()
+	next := admission.Situation{Portal: p, Account: unverified, Now: s.clock.Now()}.NextOfOwner()
 	return Registered{next, issued.Receipt}, nil
 }
 
 // invitationAgain is the mail that brings an invited person the invitation instead of a confirmation, with as many
 // statements: no account is made, and an unverified one on the address goes.
 func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invited *invitation.Waiting) secretmail.Mail {
-	mail := s.Invitations.Again(p, address, invited)
+	mail := s.invitations.Again(p, address, invited)
 	sent := mail.Then
 	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
 		if err := sent(ctx, messageID); err != nil {
 			return err
 		}
-		return s.Accounts.DropClaims(ctx, p.ID, []string{address.Canonical()})
+		return s.accounts.DropClaims(ctx, p.ID, []string{address.Canonical()})
 	}
 	return mail
 }
 
 // unverified is the account of a registration.
 func (s *Service) unverified(n New, hash string) (*account.Account, error) {
-	now := s.Now().UTC().Truncate(time.Millisecond)
+	now := s.clock.Now()
 	a, err := account.New(n.Email, n.Locale, now)
 	if err != nil {
 		return nil, err
@@ -173,7 +185,7 @@ func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 //
 // Errors: errTaken when the address changed hands meanwhile.
 func (s *Service) replace(ctx context.Context, p *portal.Portal, unverified *account.Account, has holder) error {
-	replaced, err := s.Accounts.ReplaceClaim(ctx, p.ID, unverified)
+	replaced, err := s.accounts.ReplaceClaim(ctx, p.ID, unverified)
 	if err == nil && replaced != has.replaceable {
 		err = errTaken
 	}

@@ -32,10 +32,21 @@ type Service struct {
 	digests  *digest.Digester
 }
 
-// NewService issues secrets and hands them to messages.
-func NewService(db *database.DB, accounts *account.Repository, secrets *onetime.Service, messages *delivery.Service,
-	recorder *audit.Recorder, digests *digest.Digester) *Service {
-	return &Service{db, accounts, secrets, messages, recorder, digests}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	DB       *database.DB
+	Accounts *account.Repository
+	Secrets  *onetime.Service
+	Messages *delivery.Service
+	Audit    *audit.Recorder
+	Digests  *digest.Digester
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		db: with.DB, accounts: with.Accounts, secrets: with.Secrets, messages: with.Messages, audit: with.Audit, digests: with.Digests,
+	}
 }
 
 // Mail is a secret to be issued.

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -27,12 +28,23 @@ type Service struct {
 	ring   *keyring.Ring
 	tokens *accesstoken.Tokens
 	audit  *audit.Recorder
-	now    func() time.Time
+	clock  clock.Clock
 }
 
-// NewService keeps sessions in repo and signs access tokens with tokens.
-func NewService(repo *Repository, ring *keyring.Ring, tokens *accesstoken.Tokens, recorder *audit.Recorder, now func() time.Time) *Service {
-	return &Service{repo, ring, tokens, recorder, now}
+// Dependencies are what a Service works with.
+type Dependencies struct {
+	Sessions *Repository
+	Ring     *keyring.Ring
+	Tokens   *accesstoken.Tokens
+	Audit    *audit.Recorder
+	Now      clock.Clock
+}
+
+// NewService makes a service of its dependencies.
+func NewService(with Dependencies) *Service {
+	return &Service{
+		repo: with.Sessions, ring: with.Ring, tokens: with.Tokens, audit: with.Audit, clock: with.Now,
+	}
 }
 
 // Begin says how a session is to begin.
@@ -52,7 +64,7 @@ func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Accoun
 	if err != nil {
 		return Granted{}, err
 	}
-	now, caller := s.clock(), audit.CallerOf(ctx)
+	now, caller := s.clock.Now(), audit.CallerOf(ctx)
 	begun := &Session{
 		ID: id, Generation: 1, KeyID: s.ring.Primary(), Transport: how.Transport, DeviceName: how.DeviceName,
 		Network: caller.Network, UserAgent: caller.UserAgent, CreatedAt: now,
@@ -102,7 +114,7 @@ func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (
 	if err != nil {
 		return Granted{}, err
 	}
-	now := s.clock()
+	now := s.clock.Now()
 	refresh := func() (*Session, *account.Account, error) {
 		return s.repo.refresh(ctx, p.ID, id, generation, s.ring.Primary(), now.Add(p.RefreshTokenTTL.Duration()),
 			p.RefreshGrace.Duration(), now)
@@ -152,7 +164,7 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 	if err != nil {
 		return err
 	}
-	owner, err := s.repo.end(ctx, p.ID, id, s.now())
+	owner, err := s.repo.end(ctx, p.ID, id, s.clock.Now())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil
 	}
@@ -164,12 +176,12 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 
 // List gives an account's living sessions, newest first, from before the id.
 func (s *Service) List(ctx context.Context, p *portal.Portal, a *account.Account, before ids.Session, limit int) ([]*Session, error) {
-	return s.repo.living(ctx, p.ID, a, s.now(), before, limit)
+	return s.repo.living(ctx, p.ID, a, s.clock.Now(), before, limit)
 }
 
 // End ends one session of an account. Errors: not_found.
 func (s *Service) End(ctx context.Context, p *portal.Portal, accountID ids.Account, id ids.Session) error {
-	err := s.repo.endOf(ctx, p.ID, accountID, id, s.now())
+	err := s.repo.endOf(ctx, p.ID, accountID, id, s.clock.Now())
 	if errors.Is(err, database.ErrNotFound) {
 		return fault.New(fault.NotFound)
 	}
@@ -181,7 +193,7 @@ func (s *Service) End(ctx context.Context, p *portal.Portal, accountID ids.Accou
 
 // EndAll ends every session of an account.
 func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID ids.Account) error {
-	if err := s.repo.endAll(ctx, p.ID, accountID, s.now()); err != nil {
+	if err := s.repo.endAll(ctx, p.ID, accountID, s.clock.Now()); err != nil {
 		return err
 	}
 	return s.record(ctx, p, audit.SessionsEnded, accountID)
@@ -195,6 +207,3 @@ func (s *Service) Keep(ctx context.Context, p *portal.Portal, id ids.Session, st
 func (s *Service) record(ctx context.Context, p *portal.Portal, what audit.Type, accountID ids.Account) error {
 	return s.audit.Record(ctx, audit.OfAccount(p.ID, what, accountID, digest.Digest{}))
 }
-
-// clock is the time as the tables keep it, in milliseconds.
-func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
