@@ -40,9 +40,9 @@ const maxKeyLife = 1 << 32
 // more than he.
 //
 // Errors: validation_failed, permission_denied, organization_not_found.
-func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.Wanted, error) {
+func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.KeyRequest, error) {
 	who := principalOf(c)
-	wanted := apikey.Wanted{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID}
+	wanted := apikey.KeyRequest{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID}
 	if req.ExpiresIn.Set {
 		life := min(max(req.ExpiresIn.Value, 1), maxKeyLife) // zero would be for ever
 		wanted.ExpiresIn = time.Duration(life) * time.Second

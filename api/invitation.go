@@ -94,7 +94,7 @@ func (s *Server) redeemInvitation(c echo.Context) error {
 	if err := fromWhereCookiesGo(c, begin); err != nil {
 		return err
 	}
-	given := invitation.Given{
+	given := invitation.Acceptance{
 		Code: req.Code, Email: person.Email, Password: person.Password, GivenName: person.GivenName,
 		FamilyName: person.FamilyName, Locale: req.Locale.Value, Begin: begin,
 	}

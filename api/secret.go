@@ -7,12 +7,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
 // maxCode is how much of a typed code is read, in code points: six digits and what people put between them.
@@ -48,13 +48,13 @@ func decodeIssue(c echo.Context) (address email.Address, token string, err error
 
 // issueSecret answers a call that sends a secret: to the address that the request names, or for an older token of ours.
 func issueSecret(c echo.Context,
-	byAddress func(context.Context, *portal.Portal, email.Address) (secretmail.Issued, error),
-	byToken func(context.Context, *portal.Portal, string) (secretmail.Issued, error)) error {
+	byAddress func(context.Context, *portal.Portal, email.Address) (challenge.Issued, error),
+	byToken func(context.Context, *portal.Portal, string) (challenge.Issued, error)) error {
 	address, token, err := decodeIssue(c)
 	if err != nil {
 		return err
 	}
-	var issued secretmail.Issued
+	var issued challenge.Issued
 	if token != "" {
 		issued, err = byToken(c.Request().Context(), portalOf(c), token)
 	} else {
@@ -74,7 +74,7 @@ type secretRequest struct {
 }
 
 // credential checks the request. Errors: validation_failed.
-func (r *secretRequest) credential(c echo.Context, k *check) secretmail.Credential {
+func (r *secretRequest) credential(c echo.Context, k *check) challenge.Credential {
 	noteEmail(c, r.Email.Value)
 	noteToken(c, r.Token.Value)
 	if r.Token.Set {
@@ -82,25 +82,25 @@ func (r *secretRequest) credential(c echo.Context, k *check) secretmail.Credenti
 			k.wrong("/token", fault.FieldConflict)
 		}
 		k.token("/token", r.Token.Value)
-		return secretmail.Credential{Token: r.Token.Value}
+		return challenge.Credential{Token: r.Token.Value}
 	}
 	if !r.Email.Set && !r.Code.Set {
 		k.wrong("/token", fault.FieldRequired)
-		return secretmail.Credential{}
+		return challenge.Credential{}
 	}
 	address := k.email(r.Email.Value)
 	if strings.TrimSpace(r.Code.Value) == "" {
 		k.wrong("/code", fault.FieldRequired)
 	}
 	k.longest("/code", r.Code.Value, maxCode)
-	return secretmail.Credential{Email: address, Code: r.Code.Value}
+	return challenge.Credential{Email: address, Code: r.Code.Value}
 }
 
 // decodeSecret reads a body that holds a secret and nothing else. Errors: decode's.
-func decodeSecret(c echo.Context) (secretmail.Credential, error) {
+func decodeSecret(c echo.Context) (challenge.Credential, error) {
 	var req secretRequest
 	if err := decode(c, &req); err != nil {
-		return secretmail.Credential{}, err
+		return challenge.Credential{}, err
 	}
 	var k check
 	credential := req.credential(c, &k)
@@ -134,7 +134,7 @@ type issuedBody struct {
 	ExpiresIn          int64       `json:"expires_in"`
 }
 
-func respondIssued(c echo.Context, issued secretmail.Issued) error {
+func respondIssued(c echo.Context, issued challenge.Issued) error {
 	return respond(c, http.StatusAccepted, issuedBody{
 		Delivery: receiptOut(issued.Receipt), ExpiresIn: seconds(issued.ExpiresIn),
 		ResendAfterSeconds: seconds(issued.ResendAfter),

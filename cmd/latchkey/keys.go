@@ -36,7 +36,7 @@ type keysCreate struct {
 // Run makes a key and shows it.
 func (k *keysCreate) Run(ctx context.Context, to output) error {
 	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
-		wanted := apikey.Wanted{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn}
+		wanted := apikey.KeyRequest{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn}
 		if err := wanted.Check(k.Portal != ""); err != nil {
 			return explained(err)
 		}

@@ -25,7 +25,7 @@ var tiers = map[string]int{
 	"account": 5, "lockout": 5, "apikey": 5, "ratelimit": 5, "accesstoken": 5,
 	"session": 6, "onetime": 6, "delivery": 6, // of accounts
 	"admission":     6,
-	"secretmail":    7, // a secret and the message that carries it
+	"challenge":     7, // a secret and the message that carries it
 	"passwordreset": 8, "invitation": 8,
 	"dispatch":     9, // derives secrets and codes as it sends
 	"login":        9, // mails who has no password yet

@@ -42,9 +42,9 @@ type Account struct {
 	UpdatedAt    time.Time
 	LastLoginAt  *time.Time
 
-	// Claimed is since when the account is a mere claim: registered by somebody, and the mailbox not proved. Nil for all
+	// UnverifiedSince is since when the account is a mere claim: registered by somebody, and the mailbox not proved. Nil for all
 	// others.
-	Claimed *time.Time
+	UnverifiedSince *time.Time
 
 	// SecurityStamp changes when what secrets and sessions rest on changes: the password, the address, the right to be
 	// here. What was made under another stamp is dead.

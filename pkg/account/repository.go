@@ -93,7 +93,7 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 	a.ID, a.SecurityStamp, a.PasswordHash = id, stamp.UUID, value(hash)
 	a.Locale, a.Metadata, a.OptedOut = *tongue, json.RawMessage(*metadata), *optedOut != 0
 	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
-	a.Claimed = database.Time(claimed)
+	a.UnverifiedSince = database.Time(claimed)
 	a.CreatedAt, a.UpdatedAt = *database.Time(created), *database.Time(updated)
 	return &a, nil
 }
@@ -187,7 +187,7 @@ func rowOf(portalID ids.Portal, a *Account) (row, error) {
 		Entitlements: string(entitlements), Metadata: string(a.Metadata), PasswordHash: hash, SecurityStamp: a.SecurityStamp,
 		ConfirmedAt: database.Millis(a.Confirmed), DisabledAt: database.Millis(a.Disabled), OptedOut: a.OptedOut,
 		Search: searchText(a), CreatedAt: a.CreatedAt.UnixMilli(), UpdatedAt: a.UpdatedAt.UnixMilli(),
-		ClaimedAt: database.Millis(a.Claimed),
+		ClaimedAt: database.Millis(a.UnverifiedSince),
 	}, nil
 }
 
@@ -235,12 +235,12 @@ func InOrder(d database.Dialect, condition string) string {
 		d.Lock("FOR UPDATE") + ")"
 }
 
-// ReplaceClaim puts a new account in the place of the claim that has its address, whose sessions end with it, and reports
+// ReplaceUnverified puts a new account in the place of the claim that has its address, whose sessions end with it, and reports
 // whether it could: not where an account that is no claim has the address. A claim leaves one alone that is disabled.
 // Errors: *database.ConflictError on phone.
-func (r *Repository) ReplaceClaim(ctx context.Context, portalID ids.Portal, a *Account) (bool, error) {
-	disabledToo := a.Claimed == nil
-	if a.Claimed == nil {
+func (r *Repository) ReplaceUnverified(ctx context.Context, portalID ids.Portal, a *Account) (bool, error) {
+	disabledToo := a.UnverifiedSince == nil
+	if a.UnverifiedSince == nil {
 		if err := r.hold(ctx, portalID, a.Email, a.ID, a.CreatedAt); err != nil {
 			return false, err
 		}
@@ -260,14 +260,14 @@ func (r *Repository) ReplaceClaim(ctx context.Context, portalID ids.Portal, a *A
 	return done.RowsAffected == 1, database.Err(done.Error)
 }
 
-// DropClaims removes the claims on addresses that are invited.
-func (r *Repository) DropClaims(ctx context.Context, portalID ids.Portal, canonical []string) error {
+// DropUnverified removes the claims on addresses that are invited.
+func (r *Repository) DropUnverified(ctx context.Context, portalID ids.Portal, canonical []string) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
 		WHERE portal_id = ? AND email_canonical IN ? AND claimed_at IS NOT NULL`, portalID, canonical).Error)
 }
 
-// DropClaim removes a claim on an address that an account is given.
-func (r *Repository) DropClaim(ctx context.Context, portalID ids.Portal, address email.Address, to ids.Account) error {
+// DropOtherUnverified removes a claim on an address that an account is given.
+func (r *Repository) DropOtherUnverified(ctx context.Context, portalID ids.Portal, address email.Address, to ids.Account) error {
 	return database.Err(r.db.From(ctx).Exec(`DELETE FROM accounts
 		WHERE portal_id = ? AND email_canonical = ? AND claimed_at IS NOT NULL AND id <> ?`,
 		portalID, address.Canonical(), to).Error)
@@ -276,7 +276,7 @@ func (r *Repository) DropClaim(ctx context.Context, portalID ids.Portal, address
 // Confirm notes that the mailbox was proved: the account is no claim any more. Errors: database.ErrNotFound when the
 // account is not what it was when the proof was sent.
 func (r *Repository) Confirm(ctx context.Context, portalID ids.Portal, a *Account, stamp uuid.UUID, now time.Time) error {
-	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
+	if err := r.holdUnverified(ctx, portalID, a, now); err != nil {
 		return err
 	}
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET confirmed_at = COALESCE(confirmed_at, ?),
@@ -287,7 +287,7 @@ func (r *Repository) Confirm(ctx context.Context, portalID ids.Portal, a *Accoun
 // ResetPassword sets the password of a person who proved the mailbox. The new stamp ends whatever was made before.
 // Errors: Confirm's.
 func (r *Repository) ResetPassword(ctx context.Context, portalID ids.Portal, a *Account, stamp uuid.UUID, hash string, now time.Time) error {
-	if err := r.holdClaimed(ctx, portalID, a, now); err != nil {
+	if err := r.holdUnverified(ctx, portalID, a, now); err != nil {
 		return err
 	}
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE accounts SET password_hash = ?, security_stamp = ?,
@@ -296,9 +296,9 @@ func (r *Repository) ResetPassword(ctx context.Context, portalID ids.Portal, a *
 		hash, uuid.New(), now.UnixMilli(), now.UnixMilli(), portalID, a.ID, stamp))
 }
 
-// holdClaimed is hold for a claim that becomes an account.
-func (r *Repository) holdClaimed(ctx context.Context, portalID ids.Portal, a *Account, now time.Time) error {
-	if a.Claimed == nil {
+// holdUnverified is hold for a claim that becomes an account.
+func (r *Repository) holdUnverified(ctx context.Context, portalID ids.Portal, a *Account, now time.Time) error {
+	if a.UnverifiedSince == nil {
 		return nil
 	}
 	return r.hold(ctx, portalID, a.Email, a.ID, now)
@@ -309,9 +309,9 @@ func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Acc
 	return database.Changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
 }
 
-// SweepClaims deletes at most batch claims that were made, and mailed for the last time, before a time; and tells how
+// SweepUnverified deletes at most batch claims that were made, and mailed for the last time, before a time; and tells how
 // many went.
-func (r *Repository) SweepClaims(ctx context.Context, before time.Time, batch int) (int, error) {
+func (r *Repository) SweepUnverified(ctx context.Context, before time.Time, batch int) (int, error) {
 	ctx = database.AcrossPortals(ctx, "claims that nobody proved are swept")
 	gone := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE claimed_at IS NOT NULL AND disabled_at IS NULL
 		AND (portal_id, id) IN (SELECT a.portal_id, a.id FROM accounts a

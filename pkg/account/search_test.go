@@ -43,7 +43,7 @@ func (s shelf) add(t *testing.T, address string, change func(*Account)) *Account
 	if change != nil {
 		change(a)
 	}
-	added, err := s.repo.ReplaceClaim(t.Context(), s.id, a)
+	added, err := s.repo.ReplaceUnverified(t.Context(), s.id, a)
 	require.NoError(t, err)
 	require.True(t, added)
 	return a

@@ -74,7 +74,7 @@ func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Acc
 	}
 	s.apply(a, c, hash)
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		replaced, err := s.repo.ReplaceClaim(ctx, p.ID, a)
+		replaced, err := s.repo.ReplaceUnverified(ctx, p.ID, a)
 		if err == nil && !replaced {
 			err = fault.New(fault.EmailAlreadyRegistered)
 		}
@@ -147,7 +147,7 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id ids.Account, 
 		before := *a
 		s.apply(a, c, hash)
 		if c.Email != nil {
-			if err := s.repo.DropClaim(ctx, p.ID, *c.Email, a.ID); err != nil {
+			if err := s.repo.DropOtherUnverified(ctx, p.ID, *c.Email, a.ID); err != nil {
 				return err
 			}
 		}
@@ -166,11 +166,11 @@ func (s *Service) hold(ctx context.Context, p *portal.Portal, was *Account, c Ch
 	var addresses []email.Address
 	if c.Email != nil && c.Email.Canonical() != was.Email.Canonical() {
 		addresses = append(addresses, *c.Email)
-		if was.Claimed == nil {
+		if was.UnverifiedSince == nil {
 			addresses = append(addresses, was.Email)
 		}
 	}
-	if was.Claimed != nil && c.Confirmed != nil && *c.Confirmed {
+	if was.UnverifiedSince != nil && c.Confirmed != nil && *c.Confirmed {
 		addresses = append(addresses, was.Email)
 	}
 	for _, address := range addresses {
@@ -211,7 +211,7 @@ func (s *Service) apply(a *Account, c Changes, hash string) {
 	if c.Confirmed != nil {
 		mark(&a.Confirmed, *c.Confirmed, now)
 		if *c.Confirmed {
-			a.Claimed = nil
+			a.UnverifiedSince = nil
 		}
 	}
 	set(&a.Phone, c.Phone)

@@ -91,7 +91,7 @@ func (s Situation) unconfirmed() bool {
 }
 
 // unverified reports whether the account is a registration whose mailbox nobody has proved.
-func (s Situation) unverified() bool { return s.Account != nil && s.Account.Claimed != nil }
+func (s Situation) unverified() bool { return s.Account != nil && s.Account.UnverifiedSince != nil }
 
 // registered reports whether an account owns the address. An unverified registration owns nothing.
 func (s Situation) registered() bool { return s.Account != nil && !s.unverified() }

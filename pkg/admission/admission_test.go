@@ -39,7 +39,7 @@ func person(t *testing.T, words string) *account.Account {
 		case "disabled":
 			a.Disabled = &earlier
 		case "unverified":
-			a.Claimed = &earlier
+			a.UnverifiedSince = &earlier
 		case "bare":
 		default:
 			t.Fatalf("unknown word %q", word)

@@ -83,27 +83,27 @@ func FuzzText(f *testing.F) {
 func TestWantedIsChecked(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		wanted   Wanted
+		wanted   KeyRequest
 		ofPortal bool
 		wrong    []string
 	}{
-		"an operator's":          {Wanted{Name: "ci", Scopes: []Scope{Operator}}, false, nil},
-		"a portal's":             {Wanted{Name: "ci", Scopes: []Scope{Admin, InvitationsExport}}, true, nil},
-		"with all a portal's":    {Wanted{Name: "ci", Scopes: []Scope{Admin, InvitationsExport, Hashes}}, true, nil},
-		"for a minute":           {Wanted{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: time.Minute}, false, nil},
-		"for ten years":          {Wanted{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: 3650 * 24 * time.Hour}, false, nil},
-		"nothing":                {Wanted{}, false, []string{"/name required", "/scopes required", "/portal required"}},
-		"a blank name":           {Wanted{Name: " \t ", Scopes: []Scope{Operator}}, false, []string{"/name required"}},
-		"a long name":            {Wanted{Name: strings.Repeat("é", 101), Scopes: []Scope{Operator}}, false, []string{"/name too_long"}},
-		"a name just short":      {Wanted{Name: strings.Repeat("é", 100), Scopes: []Scope{Operator}}, false, nil},
-		"a scope that is none":   {Wanted{Name: "ci", Scopes: []Scope{"root"}}, true, []string{"/scopes/0 not_allowed"}},
-		"case":                   {Wanted{Name: "ci", Scopes: []Scope{"Admin"}}, true, []string{"/scopes/0 not_allowed"}},
-		"twice":                  {Wanted{Name: "ci", Scopes: []Scope{Admin, Admin}}, true, []string{"/scopes/1 duplicate_member"}},
-		"an operator's portal":   {Wanted{Name: "ci", Scopes: []Scope{Operator}}, true, []string{"/portal conflict"}},
-		"an administrator of no": {Wanted{Name: "ci", Scopes: []Scope{Admin}}, false, []string{"/portal required"}},
-		"too soon over":          {Wanted{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: time.Minute - 1}, false, []string{"/expires_in out_of_range"}},
-		"negative":               {Wanted{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: -time.Hour}, false, []string{"/expires_in out_of_range"}},
-		"too late":               {Wanted{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: 3651 * 24 * time.Hour}, false, []string{"/expires_in out_of_range"}},
+		"an operator's":          {KeyRequest{Name: "ci", Scopes: []Scope{Operator}}, false, nil},
+		"a portal's":             {KeyRequest{Name: "ci", Scopes: []Scope{Admin, InvitationsExport}}, true, nil},
+		"with all a portal's":    {KeyRequest{Name: "ci", Scopes: []Scope{Admin, InvitationsExport, Hashes}}, true, nil},
+		"for a minute":           {KeyRequest{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: time.Minute}, false, nil},
+		"for ten years":          {KeyRequest{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: 3650 * 24 * time.Hour}, false, nil},
+		"nothing":                {KeyRequest{}, false, []string{"/name required", "/scopes required", "/portal required"}},
+		"a blank name":           {KeyRequest{Name: " \t ", Scopes: []Scope{Operator}}, false, []string{"/name required"}},
+		"a long name":            {KeyRequest{Name: strings.Repeat("é", 101), Scopes: []Scope{Operator}}, false, []string{"/name too_long"}},
+		"a name just short":      {KeyRequest{Name: strings.Repeat("é", 100), Scopes: []Scope{Operator}}, false, nil},
+		"a scope that is none":   {KeyRequest{Name: "ci", Scopes: []Scope{"root"}}, true, []string{"/scopes/0 not_allowed"}},
+		"case":                   {KeyRequest{Name: "ci", Scopes: []Scope{"Admin"}}, true, []string{"/scopes/0 not_allowed"}},
+		"twice":                  {KeyRequest{Name: "ci", Scopes: []Scope{Admin, Admin}}, true, []string{"/scopes/1 duplicate_member"}},
+		"an operator's portal":   {KeyRequest{Name: "ci", Scopes: []Scope{Operator}}, true, []string{"/portal conflict"}},
+		"an administrator of no": {KeyRequest{Name: "ci", Scopes: []Scope{Admin}}, false, []string{"/portal required"}},
+		"too soon over":          {KeyRequest{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: time.Minute - 1}, false, []string{"/expires_in out_of_range"}},
+		"negative":               {KeyRequest{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: -time.Hour}, false, []string{"/expires_in out_of_range"}},
+		"too late":               {KeyRequest{Name: "ci", Scopes: []Scope{Operator}, ExpiresIn: 3651 * 24 * time.Hour}, false, []string{"/expires_in out_of_range"}},
 	} {
 		var got []string
 		if err := tt.wanted.Check(tt.ofPortal); err != nil {
@@ -125,9 +125,9 @@ func TestAuthenticate(t *testing.T) {
 		clock := func() time.Time { return now }
 		ctx := context.Background()
 		s := NewService(Dependencies{APIKeys: NewRepository(db), Audit: audit.NewRecorder(db, clock), Now: clock})
-		key, text, err := s.Create(ctx, Wanted{Name: "ci", Scopes: []Scope{Operator, InvitationsExport}, ExpiresIn: time.Hour})
+		key, text, err := s.Create(ctx, KeyRequest{Name: "ci", Scopes: []Scope{Operator, InvitationsExport}, ExpiresIn: time.Hour})
 		require.NoError(t, err)
-		_, other, err := s.Create(ctx, Wanted{Name: "other", Scopes: []Scope{Operator}})
+		_, other, err := s.Create(ctx, KeyRequest{Name: "other", Scopes: []Scope{Operator}})
 		require.NoError(t, err)
 
 		var stored []byte

@@ -67,8 +67,8 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	return k, nil
 }
 
-// Wanted is a key to be made. Its portal is the zero id for every portal; ExpiresIn zero is never.
-type Wanted struct {
+// KeyRequest is a key to be made. Its portal is the zero id for every portal; ExpiresIn zero is never.
+type KeyRequest struct {
 	Name      string
 	Scopes    []Scope
 	PortalID  ids.Portal
@@ -85,7 +85,7 @@ const (
 // Check names every member that is wrong; ofPortal says whether the key is to be one portal's.
 //
 // Errors: validation_failed.
-func (w *Wanted) Check(ofPortal bool) error {
+func (w *KeyRequest) Check(ofPortal bool) error {
 	var wrong []fault.Field
 	add := func(pointer string, code fault.FieldCode) {
 		wrong = append(wrong, fault.Field{Pointer: pointer, Code: code})
@@ -124,7 +124,7 @@ func (w *Wanted) Check(ofPortal bool) error {
 }
 
 // Create makes a key and gives its text, which is shown this once.
-func (s *Service) Create(ctx context.Context, w Wanted) (*Key, string, error) {
+func (s *Service) Create(ctx context.Context, w KeyRequest) (*Key, string, error) {
 	id, err := ids.New[ids.APIKey]()
 	if err != nil {
 		return nil, "", err

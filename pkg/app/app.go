@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -26,7 +27,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
 	"github.com/latchkey-auth/latchkey/pkg/queue"
 	"github.com/latchkey-auth/latchkey/pkg/registration"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -125,7 +125,7 @@ func (a *App) makePeople(o Options) (err error) {
 	}); err != nil {
 		return err
 	}
-	mailed := secretmail.NewService(secretmail.Dependencies{DB: o.DB, Accounts: accounts, Secrets: a.Secrets, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests})
+	mailed := challenge.NewService(challenge.Dependencies{DB: o.DB, Accounts: accounts, Secrets: a.Secrets, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests})
 	a.PasswordResets = passwordreset.NewService(passwordreset.Dependencies{
 		Accounts: accounts, Lockouts: a.repos.lockouts, Passwords: passwords, Secrets: a.Secrets, Mail: mailed,
 		Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Now: o.Now,

@@ -28,7 +28,7 @@ func (a *App) Tasks() []queue.Task {
 		}}
 	}
 	return []queue.Task{
-		task("claims", old(a.repos.accounts.SweepClaims)),
+		task("unverified accounts", old(a.repos.accounts.SweepUnverified)),
 		task("sessions", old(a.repos.sessions.Sweep)),
 		task("lockouts", old(a.repos.lockouts.Sweep)),
 		task("invitations", old(a.repos.invitations.Sweep)),

@@ -66,11 +66,11 @@ type Message struct {
 	// Typed is the address as the request named it; only its mask is kept. "" where the request named none.
 	Typed string
 	// Purpose, Subject and Generation name the secret that the message carries, if it does.
-	Purpose    string
-	Subject    digest.Digest
-	Generation int64
-	Locale     string
-	Network    string // where the request came from, for the message to say; "" for nowhere
+	Purpose     string
+	EmailDigest digest.Digest
+	Generation  int64
+	Locale      string
+	Network     string // where the request came from, for the message to say; "" for nowhere
 }
 
 // Invitation names an invitation, and which of its codes.
@@ -101,7 +101,7 @@ type Delivery struct {
 	AccountID      ids.Account
 	InvitationID   ids.Invitation
 	Purpose        string
-	Subject        digest.Digest
+	EmailDigest    digest.Digest
 	Generation     int64 // of the secret, or the counter of the invitation's code
 	Locale         string
 	Network        string

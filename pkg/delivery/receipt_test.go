@@ -88,7 +88,7 @@ func (f *fixture) message(a *account.Account) delivery.Message {
 	require.NoError(f.t, err)
 	return delivery.Message{
 		ID: id, Kind: delivery.ResetPassword, Account: a, Typed: a.Email.Typed(), Purpose: "password",
-		Subject: digest.Digest{1}, Generation: 1, Locale: "en", Network: "192.0.2.7",
+		EmailDigest: digest.Digest{1}, Generation: 1, Locale: "en", Network: "192.0.2.7",
 	}
 }
 

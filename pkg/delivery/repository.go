@@ -16,7 +16,7 @@ type repository struct{ db *database.DB }
 func (r repository) insert(ctx context.Context, queued []*Delivery) error {
 	var values database.Values
 	for _, d := range queued {
-		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.Subject.Bytes(),
+		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.EmailDigest.Bytes(),
 			d.Generation, d.Locale, d.Network, d.Status, 0, "", d.CreatedAt.UnixMilli())
 	}
 	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
@@ -29,7 +29,7 @@ const columns = `id, kind, channel, masked, account_id, invitation_id, purpose, 
 
 func (d *Delivery) scan(row database.Row) error {
 	var created int64
-	err := row.Scan(&d.ID, &d.Kind, &d.Channel, &d.Masked, &d.AccountID, &d.InvitationID, &d.Purpose, &d.Subject,
+	err := row.Scan(&d.ID, &d.Kind, &d.Channel, &d.Masked, &d.AccountID, &d.InvitationID, &d.Purpose, &d.EmailDigest,
 		&d.Generation, &d.Locale, &d.Network, &d.Status, &d.ProviderAnswer, &created)
 	d.CreatedAt = time.UnixMilli(created).UTC()
 	return database.Err(err)

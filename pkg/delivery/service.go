@@ -90,7 +90,7 @@ func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Mess
 
 func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 	d := &Delivery{
-		PortalID: p.ID, ID: m.ID, Kind: m.Kind, Channel: Email, Purpose: m.Purpose, Subject: m.Subject,
+		PortalID: p.ID, ID: m.ID, Kind: m.Kind, Channel: Email, Purpose: m.Purpose, EmailDigest: m.EmailDigest,
 		Generation: m.Generation, Locale: cmp.Or(m.Locale, p.DefaultLocale), Network: m.Network, Status: Queued,
 		CreatedAt: s.clock.Now(),
 	}

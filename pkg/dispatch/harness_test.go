@@ -164,7 +164,7 @@ func (f *fixture) reset(a *account.Account, ttl ...time.Duration) delivery.Messa
 	require.NoError(f.t, err)
 	m := delivery.Message{
 		ID: id, Kind: delivery.ResetPassword, Account: a, Purpose: string(onetime.Password),
-		Subject: digest.Digest(keyring.Random(digest.Size)), Locale: "en", Network: "192.0.2.7",
+		EmailDigest: digest.Digest(keyring.Random(digest.Size)), Locale: "en", Network: "192.0.2.7",
 	}
 	if a != nil {
 		m.Typed = a.Email.Typed()
@@ -176,8 +176,8 @@ func (f *fixture) reset(a *account.Account, ttl ...time.Duration) delivery.Messa
 // issue issues the secret of a message, which supersedes the one before it.
 func (f *fixture) issue(secrets *onetime.Service, m delivery.Message, ttl time.Duration) (generation int64) {
 	f.t.Helper()
-	wanted := onetime.Wanted{
-		Purpose: onetime.Purpose(m.Purpose), Subject: m.Subject, Variant: "reset", TTL: ttl, DeliveryID: m.ID,
+	wanted := onetime.IssueRequest{
+		Purpose: onetime.Purpose(m.Purpose), EmailDigest: m.EmailDigest, Variant: "reset", TTL: ttl, DeliveryID: m.ID,
 	}
 	if m.Account != nil {
 		wanted.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
@@ -190,7 +190,7 @@ func (f *fixture) issue(secrets *onetime.Service, m delivery.Message, ttl time.D
 // secret is what a message carries.
 func (f *fixture) secret(m delivery.Message) onetime.Secret {
 	f.t.Helper()
-	secret, err := f.secrets.Secret(context.Background(), f.portal.ID, onetime.Purpose(m.Purpose), m.Subject, m.Generation)
+	secret, err := f.secrets.Secret(context.Background(), f.portal.ID, onetime.Purpose(m.Purpose), m.EmailDigest, m.Generation)
 	require.NoError(f.t, err)
 	return secret
 }

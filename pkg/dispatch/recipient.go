@@ -72,14 +72,14 @@ func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recip
 		return to, "", err
 	}
 	to.address = a.Email
-	if a.GivenName != nil && a.Claimed == nil { // a stranger may have chosen it until the mailbox is proved
+	if a.GivenName != nil && a.UnverifiedSince == nil { // a stranger may have chosen it until the mailbox is proved
 		to.givenName = *a.GivenName
 	}
 	to.network, to.askedAt, err = s.origin(ctx, d, a)
 	if err != nil || !d.Kind.CarriesSecret() {
 		return to, "", err
 	}
-	derived, err := s.secrets.Secret(ctx, d.PortalID, onetime.Purpose(d.Purpose), d.Subject, d.Generation)
+	derived, err := s.secrets.Secret(ctx, d.PortalID, onetime.Purpose(d.Purpose), d.EmailDigest, d.Generation)
 	to.secret = secret{derived.Token, derived.Code, derived.ExpiresAt}
 	dead, err = deadBecause(err, noAccountAnswer)
 	return to, dead, err
@@ -98,12 +98,12 @@ func (s *Service) invitee(ctx context.Context, d *delivery.Delivery) (to recipie
 // registration instead, even if another caller asked for the message: the owner of the mailbox is to see whether it was
 // theirs.
 func (s *Service) origin(ctx context.Context, d *delivery.Delivery, a *account.Account) (network string, at time.Time, err error) {
-	if d.Kind != delivery.Confirm || a.Claimed == nil {
+	if d.Kind != delivery.Confirm || a.UnverifiedSince == nil {
 		return d.Network, d.CreatedAt, nil
 	}
 	network, at, err = s.messages.FirstConfirmation(ctx, d.PortalID, a.ID)
 	if errors.Is(err, database.ErrNotFound) {
-		return "", *a.Claimed, nil
+		return "", *a.UnverifiedSince, nil
 	}
 	return network, at, err
 }

@@ -137,7 +137,7 @@ func (f *fixture) supersede(m delivery.Message) {
 func (f *fixture) redeem(m delivery.Message) {
 	f.t.Helper()
 	ctx, purpose := context.Background(), onetime.Purpose(m.Purpose)
-	found, err := f.secrets.Check(ctx, f.portal.ID, purpose, onetime.Given{Token: f.secret(m).Token})
+	found, err := f.secrets.Check(ctx, f.portal.ID, purpose, onetime.Credential{Token: f.secret(m).Token})
 	require.NoError(f.t, err)
 	require.NoError(f.t, f.secrets.Consume(ctx, f.portal.ID, purpose, found))
 }
@@ -145,7 +145,7 @@ func (f *fixture) redeem(m delivery.Message) {
 // expire ends the term of a message's secret.
 func (f *fixture) expire(m delivery.Message) {
 	f.t.Helper()
-	f.change(`UPDATE onetime_secrets SET expires_at = ? WHERE portal_id = ? AND subject = ?`, f.now().UnixMilli(), f.portal.ID, m.Subject)
+	f.change(`UPDATE onetime_secrets SET expires_at = ? WHERE portal_id = ? AND subject = ?`, f.now().UnixMilli(), f.portal.ID, m.EmailDigest)
 }
 
 // disable disables a message's account.

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -29,7 +30,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/queue"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -107,7 +107,7 @@ func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *stoppedClock
 	secrets := onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: c.now})
 	d.Service = NewService(Dependencies{
 		DB: db, Invitations: invitations, Accounts: accounts, Passwords: passwords, Sessions: d.sessions,
-		Mail:     secretmail.NewService(secretmail.Dependencies{DB: db, Accounts: accounts, Secrets: secrets, Messages: messages, Audit: recorder, Digests: digests}),
+		Mail:     challenge.NewService(challenge.Dependencies{DB: db, Accounts: accounts, Secrets: secrets, Messages: messages, Audit: recorder, Digests: digests}),
 		Messages: messages, Audit: recorder, Digests: digests, Ring: ring, Now: c.now,
 	})
 	return d
@@ -205,9 +205,9 @@ func (d *desk) verify(code string) error {
 	return err
 }
 
-func given(t testing.TB, code, address string) Given {
+func given(t testing.TB, code, address string) Acceptance {
 	t.Helper()
-	return Given{Code: code, Email: addressOf(t, address), Password: chosen, Begin: session.Begin{Transport: "token"}}
+	return Acceptance{Code: code, Email: addressOf(t, address), Password: chosen, Begin: session.Begin{Transport: "token"}}
 }
 
 func (d *desk) redeem(code, address string) error {
@@ -235,8 +235,8 @@ func (d *desk) claim(address string) *account.Account {
 	d.t.Helper()
 	a, err := account.New(addressOf(d.t, address), "en", d.clock.Now())
 	require.NoError(d.t, err)
-	a.Claimed = &a.CreatedAt
-	replaced, err := d.accounts.ReplaceClaim(d.ctx, d.portal.ID, a)
+	a.UnverifiedSince = &a.CreatedAt
+	replaced, err := d.accounts.ReplaceUnverified(d.ctx, d.portal.ID, a)
 	require.NoError(d.t, err)
 	require.True(d.t, replaced)
 	_, err = d.sessions.Start(d.ctx, d.portal, a, session.Begin{Transport: "token"})

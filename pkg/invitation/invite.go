@@ -41,16 +41,16 @@ func (s *Service) pending(ctx context.Context, p *portal.Portal, n New, why erro
 	return fault.New(fault.InvitationPending).With("invitation_id", holder.Waiting.ID)
 }
 
-// Made is what came of inviting one of many.
-type Made struct {
+// Outcome is what came of inviting one of many.
+type Outcome struct {
 	Invitation *Invitation
 	Err        error // email_already_registered or invitation_pending
 }
 
 // InviteAll invites up to MaxBatch addresses in one transaction, each as Invite would: what stands in the way of one
 // does not stand in the way of another. What was made stands in the order of what was asked for.
-func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, all []New) ([]Made, error) {
-	made := make([]Made, len(all))
+func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, all []New) ([]Outcome, error) {
+	made := make([]Outcome, len(all))
 	for at := range all {
 		i, err := s.prepare(by, &all[at])
 		if err != nil {
@@ -92,7 +92,7 @@ func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
 
 // invite writes what can be made, and notes why the rest cannot. Invitations are locked before accounts, as where they
 // are redeemed.
-func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) error {
+func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Outcome) error {
 	canonical := make([]string, len(made))
 	for at, m := range made {
 		canonical[at], made[at].Err = m.Invitation.Email.Canonical(), nil
@@ -105,7 +105,7 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 	if err != nil {
 		return err
 	}
-	if err := s.accounts.DropClaims(ctx, p.ID, canonical); err != nil {
+	if err := s.accounts.DropUnverified(ctx, p.ID, canonical); err != nil {
 		return err
 	}
 	var messages []delivery.Message
@@ -131,7 +131,7 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Made) err
 
 // wanted are the invitations that nothing stands in the way of, each with its number. One batch of a portal waits for
 // the other.
-func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Made, canonical []string) ([]*Invitation, error) {
+func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Outcome, canonical []string) ([]*Invitation, error) {
 	if _, err := s.repo.nextNumbers(ctx, p.ID, 0); err != nil {
 		return nil, err
 	}
@@ -180,6 +180,6 @@ func (s *Service) subject(p *portal.Portal, i *Invitation) digest.Digest {
 func (s *Service) message(p *portal.Portal, i *Invitation) delivery.Message {
 	return delivery.Message{
 		ID: i.DeliveryID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
-		Typed: i.Email.Typed(), Subject: s.subject(p, i), Locale: i.Locale,
+		Typed: i.Email.Typed(), EmailDigest: s.subject(p, i), Locale: i.Locale,
 	}
 }

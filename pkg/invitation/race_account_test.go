@@ -49,7 +49,7 @@ func TestRedeemAgainstCreate(t *testing.T) {
 func TestInviteAgainstCreate(t *testing.T) {
 	t.Parallel()
 	eachRound(t, func(t *testing.T, f fleet, nth int, address string) {
-		var made []Made
+		var made []Outcome
 		answers := atOnce(
 			f.at(0).after(nth%8, func() (err error) {
 				batch := []New{f[0].wants("new-" + address), f[0].wants(address)}

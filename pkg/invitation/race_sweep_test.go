@@ -63,7 +63,7 @@ func TestInviteAgainstSweepOfClaims(t *testing.T) {
 					return err
 				},
 				f.at(1).after(round%8, func() error {
-					_, err := f.at(1).accounts.SweepClaims(d.ctx, d.clock.Now().Add(-Kept), 500)
+					_, err := f.at(1).accounts.SweepUnverified(d.ctx, d.clock.Now().Add(-Kept), 500)
 					return err
 				}),
 			)

@@ -68,7 +68,7 @@ func TestBatchesOverlap(t *testing.T) {
 			for at := 2; at < size; at += 3 {
 				d.claim(addresses[at])
 			}
-			all := make([][]Made, batches)
+			all := make([][]Outcome, batches)
 			answers := atOnce(times(batches, func(nth int) (err error) {
 				batch := make([]New, size)
 				for at := range batch {
@@ -190,7 +190,7 @@ func TestInviteAgainstRedeem(t *testing.T) {
 	t.Parallel()
 	eachRound(t, func(t *testing.T, f fleet, nth int, address string) {
 		code := f[0].code(f[0].invite(address))
-		var made []Made
+		var made []Outcome
 		answers := atOnce(
 			f.at(0).after(nth%8, func() (err error) {
 				batch := []New{f[0].wants("new-" + address), f[0].wants(address), f[0].wants("newer-" + address)}
@@ -209,7 +209,7 @@ func TestInviteAgainstRedeem(t *testing.T) {
 
 // requireAccountIsStronger holds that an address that was invited while it was given an account has the account, and
 // no invitation that is worth anything.
-func (f fleet) requireAccountIsStronger(address string, m Made) {
+func (f fleet) requireAccountIsStronger(address string, m Outcome) {
 	d := f[0]
 	d.t.Helper()
 	got := d.holding(address)

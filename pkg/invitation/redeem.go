@@ -56,8 +56,8 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*I
 	return i, i.verdict(of, s.clock.Now())
 }
 
-// Given is what a person brings to accept an invitation. What he may do stands in the invitation alone.
-type Given struct {
+// Acceptance is what a person brings to accept an invitation. What he may do stands in the invitation alone.
+type Acceptance struct {
 	Code       string
 	Email      email.Address
 	Password   string
@@ -71,7 +71,7 @@ type Given struct {
 // entitlements and metadata are the invitation's; the invitation is used up; and the person is signed in.
 //
 // Errors: Verify's; invitation_email_mismatch, password_rejected: the code stays good.
-func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Given) (session.Granted, error) {
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Acceptance) (session.Granted, error) {
 	i, err := s.Verify(ctx, p, g.Code)
 	if i != nil && i.deletedAt == nil && i.Email.Canonical() != g.Email.Canonical() && stands(err) {
 		err = fault.New(fault.InvitationEmailMismatch)
@@ -101,11 +101,11 @@ func stands(err error) bool {
 	return code == "" || code == fault.EmailAlreadyRegistered
 }
 
-func (s *Service) subjectOf(p *portal.Portal, g Given) digest.Digest {
+func (s *Service) subjectOf(p *portal.Portal, g Acceptance) digest.Digest {
 	return s.digests.OfEmail(p.ID, g.Email)
 }
 
-func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Given) (in session.Granted, err error) {
+func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Acceptance) (in session.Granted, err error) {
 	hash, err := s.passwords.Set(ctx, p, i.Email, g.Password)
 	if err != nil {
 		return in, err
@@ -118,7 +118,7 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 		if err := s.repo.accept(ctx, p.ID, i, a.ID, a.CreatedAt); err != nil {
 			return err
 		}
-		replaced, err := s.accounts.ReplaceClaim(ctx, p.ID, a)
+		replaced, err := s.accounts.ReplaceUnverified(ctx, p.ID, a)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 }
 
 // invited is the account that an invitation makes.
-func (s *Service) invited(i *Invitation, g Given, hash string) (*account.Account, error) {
+func (s *Service) invited(i *Invitation, g Acceptance, hash string) (*account.Account, error) {
 	now := s.clock.Now()
 	locale := g.Locale
 	if locale == "" {

@@ -36,7 +36,7 @@ func TestRedeem(t *testing.T) {
 		require.Equal(t, "de", a.Locale)
 		require.Equal(t, []*string{&first, &last}, []*string{a.GivenName, a.FamilyName})
 		require.Equal(t, now, *a.Confirmed)
-		require.Nil(t, a.Claimed)
+		require.Nil(t, a.UnverifiedSince)
 		require.True(t, a.HasPassword())
 
 		_, err = d.sessions.Refresh(d.ctx, d.portal, in.RefreshToken)

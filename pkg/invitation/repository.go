@@ -129,7 +129,7 @@ func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address em
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
-	if err != nil || id.IsZero() || a != nil && a.Claimed == nil {
+	if err != nil || id.IsZero() || a != nil && a.UnverifiedSince == nil {
 		return Holder{Account: a}, err
 	}
 	return Holder{a, &Waiting{id, *counter, *locale, *database.Time(expires), keyring.ID(*key)}}, nil
@@ -249,7 +249,7 @@ func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Inv
 func (r *Repository) deleteOf(ctx context.Context, portalID ids.Portal, a *account.Account, now time.Time) ([]ids.Invitation, error) {
 	return database.Collect(r.db.From(ctx).Raw(`UPDATE invitations SET `+erased+`
 		WHERE portal_id = ? AND `+account.InOrder(r.db.Dialect(), "(o.account_id = ? OR (o.email_canonical = ? AND ?))")+`
-		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.Claimed == nil), database.One[ids.Invitation])
+		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.UnverifiedSince == nil), database.One[ids.Invitation])
 }
 
 // Sweep deletes at most batch invitations that ended before a time, and tells how many went.

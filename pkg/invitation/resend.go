@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -15,7 +16,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
 // Resend gives an invitation a new code and a new term, as long as its first, and mails it: what was mailed before is
@@ -23,14 +23,14 @@ import (
 //
 // Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer one holds the address;
 // resend_too_soon.
-func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, secretmail.Issued, error) {
-	issued, err := database.Retry(renewTries, database.ErrNotFound, func() (secretmail.Issued, error) {
+func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, challenge.Issued, error) {
+	issued, err := database.Retry(renewTries, database.ErrNotFound, func() (challenge.Issued, error) {
 		i, err := s.Get(ctx, p, id)
 		if err != nil {
-			return secretmail.Issued{}, err
+			return challenge.Issued{}, err
 		}
 		if i.AcceptedAt != nil || i.taken {
-			return secretmail.Issued{}, fault.New(fault.EmailAlreadyRegistered)
+			return challenge.Issued{}, fault.New(fault.EmailAlreadyRegistered)
 		}
 		issued, err := s.renew(ctx, p, i) // not found: it was accepted, deleted or renewed meanwhile
 		if database.ConflictOn(err, "email_canonical") {
@@ -39,7 +39,7 @@ func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitatio
 		return issued, err
 	})
 	if err != nil {
-		return nil, secretmail.Issued{}, err
+		return nil, challenge.Issued{}, err
 	}
 	i, err := s.Get(ctx, p, id)
 	return i, issued, err
@@ -48,12 +48,12 @@ func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitatio
 // renewTries is how often an invitation is looked at anew because it changed meanwhile.
 const renewTries = 3
 
-func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) (secretmail.Issued, error) {
+func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) (challenge.Issued, error) {
 	to, now := *was, s.clock.Now()
 	to.key, to.IssuedAt, to.ExpiresAt, to.SentAt = s.ring.Primary(), now, now.Add(was.Term), &now
 	to.counter++
 	carried := delivery.Invitation{ID: to.ID, Counter: to.counter}
-	return s.mail.Issue(ctx, p, secretmail.Mail{
+	return s.mail.Issue(ctx, p, challenge.Request{
 		Address: to.Email, Purpose: onetime.Invitation, Kind: delivery.Invited, Invitation: &carried, TTL: was.Term,
 		Locale: to.Locale, Event: audit.InvitationResent, ByAdministrator: true,
 		Then: func(ctx context.Context, messageID ids.Delivery) error {
@@ -68,7 +68,7 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 			if err := s.repo.renew(ctx, p.ID, was, &to); err != nil {
 				return err
 			}
-			return s.accounts.DropClaims(ctx, p.ID, []string{to.Email.Canonical()})
+			return s.accounts.DropUnverified(ctx, p.ID, []string{to.Email.Canonical()})
 		},
 	})
 }
@@ -77,10 +77,10 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 //
 // Errors, at open portals: email_not_found; email_already_registered; token_expired when the invitation has, or its
 // secret key is not in use any more. At all resend_too_soon.
-func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
 	holder, err := s.Holder(ctx, p, address)
 	if err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	waiting := holder.Waiting
 	situation := admission.Situation{
@@ -91,12 +91,12 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	}
 	answer := situation.At(admission.ResendInvitation)
 	if err := answer.Err(); err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	if answer.Silent() {
 		waiting = nil
 	}
-	mail := s.Again(p, address, waiting)
+	mail := s.CodeMail(p, address, waiting)
 	mail.Purpose, mail.Event = onetime.Invitation, audit.InvitationRequested
 	issued, err := s.mail.Issue(ctx, p, mail)
 	issued.ExpiresIn = p.InvitationTTL.Duration()
@@ -106,9 +106,9 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	return issued, err
 }
 
-// Again is the mail that brings a person the code of an invitation once more; the rows are the same where none waits.
-func (s *Service) Again(p *portal.Portal, address email.Address, waiting *Waiting) secretmail.Mail {
-	mail := secretmail.Mail{Address: address, Kind: delivery.Invited, TTL: p.InvitationTTL.Duration()}
+// CodeMail is the mail that brings a person the code of an invitation once more; the rows are the same where none waits.
+func (s *Service) CodeMail(p *portal.Portal, address email.Address, waiting *Waiting) challenge.Request {
+	mail := challenge.Request{Address: address, Kind: delivery.Invited, TTL: p.InvitationTTL.Duration()}
 	of := Waiting{ID: ids.Invitation{UUID: uuid.New()}} // of nobody: the statement is the same
 	if waiting != nil {
 		of, mail.Locale = *waiting, waiting.Locale

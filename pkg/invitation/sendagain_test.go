@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
-func (d *desk) sendAgain(address string) (secretmail.Issued, error) {
+func (d *desk) sendAgain(address string) (challenge.Issued, error) {
 	d.t.Helper()
 	return d.SendAgain(d.ctx, d.portal, addressOf(d.t, address))
 }
@@ -101,7 +101,7 @@ func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 				d.count(`SELECT COUNT(*) FROM river_job`),
 			}
 		}
-		ask := func(address string) (secretmail.Issued, []string) {
+		ask := func(address string) (challenge.Issued, []string) {
 			t.Helper()
 			before := rows()
 			ctx, statements := databasetest.CountStatements(d.ctx)

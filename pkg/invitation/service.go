@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -16,7 +17,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -27,7 +27,7 @@ type Service struct {
 	accounts  *account.Repository
 	passwords *account.Passwords
 	sessions  *session.Service
-	mail      *secretmail.Service
+	mail      *challenge.Service
 	messages  *delivery.Service
 	audit     *audit.Recorder
 	digests   *digest.Digester
@@ -44,7 +44,7 @@ type Dependencies struct {
 	Accounts    *account.Repository
 	Passwords   *account.Passwords
 	Sessions    *session.Service
-	Mail        *secretmail.Service
+	Mail        *challenge.Service
 	Messages    *delivery.Service
 	Audit       *audit.Recorder
 	Digests     *digest.Digester

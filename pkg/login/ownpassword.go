@@ -83,7 +83,7 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 		if err := s.sessions.Keep(ctx, p, sessionID, stamp); err != nil {
 			return err
 		}
-		if a.Claimed == nil { // who registered has not shown that the mailbox is his: its owner is not to be flooded
+		if a.UnverifiedSince == nil { // who registered has not shown that the mailbox is his: its owner is not to be flooded
 			if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
 				return err
 			}

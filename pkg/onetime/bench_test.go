@@ -15,17 +15,17 @@ import (
 )
 
 // bench runs fn by 16 callers on each database. Each call gets the token of a secret of its own, if prepared.
-func bench(b *testing.B, prepared bool, fn func(s *Service, l *ledger, w Wanted, token string) error) {
+func bench(b *testing.B, prepared bool, fn func(s *Service, l *ledger, w IssueRequest, token string) error) {
 	for _, d := range databasetest.Dialects() {
 		b.Run(string(d), func(b *testing.B) {
 			l := newLedger(b, databasetest.Open(b, d))
 			l.Service = NewService(Dependencies{Secrets: l.repo, Ring: l.ring, Now: time.Now})
 			account := l.person().Account
-			wanted := make([]Wanted, b.N)
+			wanted := make([]IssueRequest, b.N)
 			tokens := make([]string, b.N)
 			for i := range wanted {
 				subject := digest.Digest(binary.BigEndian.AppendUint64(make([]byte, digest.Size-8), uint64(i+1)))
-				wanted[i] = Wanted{Purpose: Password, Subject: subject, Account: &account, TTL: time.Hour}
+				wanted[i] = IssueRequest{Purpose: Password, EmailDigest: subject, Account: &account, TTL: time.Hour}
 				if prepared {
 					issued, err := l.Issue(context.Background(), l.portal, wanted[i])
 					require.NoError(b, err)
@@ -52,21 +52,21 @@ func bench(b *testing.B, prepared bool, fn func(s *Service, l *ledger, w Wanted,
 }
 
 func BenchmarkIssue(b *testing.B) {
-	bench(b, false, func(s *Service, l *ledger, w Wanted, _ string) error {
+	bench(b, false, func(s *Service, l *ledger, w IssueRequest, _ string) error {
 		_, err := s.Issue(context.Background(), l.portal, w)
 		return err
 	})
 }
 
 func BenchmarkVerify(b *testing.B) {
-	bench(b, true, func(s *Service, l *ledger, _ Wanted, token string) error {
-		_, err := s.Check(context.Background(), l.portal, Password, Given{Token: token})
+	bench(b, true, func(s *Service, l *ledger, _ IssueRequest, token string) error {
+		_, err := s.Check(context.Background(), l.portal, Password, Credential{Token: token})
 		return err
 	})
 }
 
 func BenchmarkRedeem(b *testing.B) {
-	bench(b, true, func(s *Service, l *ledger, _ Wanted, token string) error {
+	bench(b, true, func(s *Service, l *ledger, _ IssueRequest, token string) error {
 		_, err := s.RedeemToken(context.Background(), l.portal, Password, token)
 		return err
 	})
@@ -75,7 +75,7 @@ func BenchmarkRedeem(b *testing.B) {
 // BenchmarkDerive makes both faces of a secret, without a database.
 func BenchmarkDerive(b *testing.B) {
 	ring := ringOf(b, 1)
-	s := seed{purpose: Password, subject: digest.Digest(keyring.Random(digest.Size)), key: ring.Primary()}
+	s := seed{purpose: Password, emailDigest: digest.Digest(keyring.Random(digest.Size)), key: ring.Primary()}
 	for b.Loop() {
 		_, errToken := s.token(ring)
 		_, errCode := s.code(ring)

@@ -160,15 +160,15 @@ func (l *ledger) logIn(p person) {
 
 const ttl = 15 * time.Minute
 
-func (p person) wants(purpose Purpose) Wanted {
-	return Wanted{
-		Purpose: purpose, Subject: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl,
+func (p person) wants(purpose Purpose) IssueRequest {
+	return IssueRequest{
+		Purpose: purpose, EmailDigest: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl,
 		DeliveryID: ids.Delivery{UUID: uuid.New()},
 	}
 }
 
-func fromStranger(subject digest.Digest) Wanted {
-	return Wanted{Purpose: Password, Subject: subject, TTL: ttl, DeliveryID: ids.Delivery{UUID: uuid.New()}}
+func fromStranger(subject digest.Digest) IssueRequest {
+	return IssueRequest{Purpose: Password, EmailDigest: subject, TTL: ttl, DeliveryID: ids.Delivery{UUID: uuid.New()}}
 }
 
 // issue issues a secret to reset a password with, and reads the mail.
@@ -188,12 +188,12 @@ func (l *ledger) issueLater(p person) Secret {
 	return l.issue(p)
 }
 
-func (l *ledger) checkToken(token string) (Found, error) {
-	return l.Check(l.ctx, l.portal, Password, Given{Token: token})
+func (l *ledger) checkToken(token string) (Checked, error) {
+	return l.Check(l.ctx, l.portal, Password, Credential{Token: token})
 }
 
-func (l *ledger) checkCode(subject digest.Digest, code string) (Found, error) {
-	return l.Check(l.ctx, l.portal, Password, Given{Subject: subject, Code: code})
+func (l *ledger) checkCode(subject digest.Digest, code string) (Checked, error) {
+	return l.Check(l.ctx, l.portal, Password, Credential{EmailDigest: subject, Code: code})
 }
 
 func (l *ledger) redeemToken(token string) error {

@@ -12,12 +12,12 @@ import (
 )
 
 // asks asks for a secret and gives how long the next one is held for.
-func (l *ledger) asks(w Wanted) (resendAfter time.Duration, err error) {
+func (l *ledger) asks(w IssueRequest) (resendAfter time.Duration, err error) {
 	issued, err := l.Issue(l.ctx, l.portal, w)
 	return issued.ResendAfter, err
 }
 
-func (l *ledger) requireHeld(w Wanted, want time.Duration) {
+func (l *ledger) requireHeld(w IssueRequest, want time.Duration) {
 	l.t.Helper()
 	_, err := l.asks(w)
 	require.Equal(l.t, want, requireCode(l.t, fault.ResendTooSoon, err).RetryAfter)
@@ -26,7 +26,7 @@ func (l *ledger) requireHeld(w Wanted, want time.Duration) {
 func TestCoolDown(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {
-		for _, w := range []Wanted{l.person().wants(Password), fromStranger(l.stranger())} {
+		for _, w := range []IssueRequest{l.person().wants(Password), fromStranger(l.stranger())} {
 			after, err := l.asks(w)
 			require.NoError(t, err)
 			require.Equal(t, time.Minute, after)
@@ -336,7 +336,7 @@ func TestCodesBelongToOneAddressPurposeAndPortal(t *testing.T) {
 			purpose Purpose
 			subject digest.Digest
 		}{{l.portal, Password, other.subject}, {l.portal, Confirmation, p.subject}, {elsewhere, Password, p.subject}} {
-			_, err := l.Check(l.ctx, at.portal, at.purpose, Given{Subject: at.subject, Code: secret.Code})
+			_, err := l.Check(l.ctx, at.portal, at.purpose, Credential{EmailDigest: at.subject, Code: secret.Code})
 			require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])
 		}
 		require.NoError(t, l.redeemCode(p.subject, secret.Code))

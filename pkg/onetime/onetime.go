@@ -49,11 +49,11 @@ type Account struct {
 	SecurityStamp uuid.UUID
 }
 
-// Wanted is a secret to be issued.
-type Wanted struct {
+// IssueRequest is a secret to be issued.
+type IssueRequest struct {
 	Purpose Purpose
-	// Subject is the keyed digest of the address.
-	Subject digest.Digest
+	// EmailDigest is the keyed digest of the address.
+	EmailDigest digest.Digest
 	// Account is nil for nobody: the same row is written, and no secret of it is ever good.
 	Account *Account
 	Variant string
@@ -81,20 +81,20 @@ type Secret struct {
 	Variant   string
 }
 
-// Given is what a person gives back: the token of a link, or else a typed code and whose it is.
-type Given struct {
-	Token   string
-	Subject digest.Digest
-	Code    string
+// Credential is what a person gives back: the token of a link, or else a typed code and whose it is.
+type Credential struct {
+	Token       string
+	EmailDigest digest.Digest
+	Code        string
 }
 
-// Found is a secret that was good when it was looked at.
-type Found struct {
+// Checked is a secret that was good when it was looked at.
+type Checked struct {
 	AccountID ids.Account
 	// SecurityStamp is the account's. Consume sees the account as it was when its statement began, so what follows in
 	// its transaction must find this stamp once more as it writes to the account.
 	SecurityStamp uuid.UUID
-	Subject       digest.Digest
+	EmailDigest   digest.Digest
 	Email         string // the account's, as typed; Check alone tells it
 	Variant       string
 	ExpiresAt     time.Time

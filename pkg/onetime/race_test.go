@@ -62,9 +62,9 @@ func TestOneRedeemsOfBothFaces(t *testing.T) {
 		p := l.person()
 		secret := l.issue(p)
 		codes, answers := atOnce(racers, instances, func(s *Service, i int) error {
-			given := Given{Token: secret.Token}
+			given := Credential{Token: secret.Token}
 			if i/2%2 == 0 {
-				given = Given{Subject: p.subject, Code: secret.Code}
+				given = Credential{EmailDigest: p.subject, Code: secret.Code}
 			}
 			found, err := s.Check(l.ctx, l.portal, Password, given)
 			if err != nil {
@@ -83,7 +83,7 @@ func TestFiveWrongCodesAreHeard(t *testing.T) {
 		p := l.person()
 		secret := l.issue(p)
 		codes, answers := atOnce(guesses, instances, func(s *Service, i int) error {
-			_, err := s.Check(l.ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(i)})
+			_, err := s.Check(l.ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(i)})
 			return err
 		})
 		require.Equal(t, map[fault.Code]int{fault.TokenInvalid: Tries, fault.CodeAttemptsExhausted: guesses - Tries}, codes,

@@ -25,52 +25,52 @@ const codeRounds = 3
 //
 // Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
 // token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
-func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, given Given) (Found, error) {
+func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, given Credential) (Checked, error) {
 	if given.Token == "" {
 		return s.checkCode(ctx, portalID, purpose, given)
 	}
 	of, err := readToken(s.ring, portalID, purpose, given.Token)
 	if err != nil {
-		return Found{}, err
+		return Checked{}, err
 	}
-	row, err := s.repo.read(ctx, portalID, purpose, of.subject)
+	row, err := s.repo.read(ctx, portalID, purpose, of.emailDigest)
 	if err != nil {
-		return Found{}, err
+		return Checked{}, err
 	}
 	if err := row.tokenVerdict(of, s.clock.Now()); err != nil {
-		return row.refused(of.subject), err
+		return row.refused(of.emailDigest), err
 	}
 	return row.found(proof{seed: of}), nil
 }
 
-func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, given Given) (Found, error) {
+func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, given Credential) (Checked, error) {
 	if s.repo.inTx(ctx) {
-		return Found{}, errInTx
+		return Checked{}, errInTx
 	}
 	code, ok := readCode(given.Code)
 	if !ok {
-		return Found{}, fault.New(fault.TokenInvalid)
+		return Checked{}, fault.New(fault.TokenInvalid)
 	}
-	return database.Retry(codeRounds, database.ErrNotFound, func() (Found, error) {
+	return database.Retry(codeRounds, database.ErrNotFound, func() (Checked, error) {
 		now := s.clock.Now()
-		row, err := s.repo.read(ctx, portalID, purpose, given.Subject)
+		row, err := s.repo.read(ctx, portalID, purpose, given.EmailDigest)
 		if err != nil {
-			return Found{}, err
+			return Checked{}, err
 		}
 		if err := row.refusal(now); err != nil {
-			return row.refused(given.Subject), err
+			return row.refused(given.EmailDigest), err
 		}
-		if of, matched := s.match(row, seed{portalID: portalID, purpose: purpose, subject: given.Subject}, code); matched {
+		if of, matched := s.match(row, seed{portalID: portalID, purpose: purpose, emailDigest: given.EmailDigest}, code); matched {
 			if err := row.verdict(of.generation, now); err != nil {
-				return row.refused(given.Subject), err
+				return row.refused(given.EmailDigest), err
 			}
 			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
 		}
-		left, err := s.miss(ctx, portalID, purpose, given.Subject, row, now)
+		left, err := s.miss(ctx, portalID, purpose, given.EmailDigest, row, now)
 		if err != nil {
-			return Found{}, err // not found: it was not counted
+			return Checked{}, err // not found: it was not counted
 		}
-		return row.refused(given.Subject), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+		return row.refused(given.EmailDigest), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
 	})
 }
 
@@ -105,7 +105,7 @@ func (s *Service) miss(ctx context.Context, portalID ids.Portal, purpose Purpose
 // for. Whatever may have happened since Check is checked once more.
 //
 // Errors: Check's.
-func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purpose, found Found) error {
+func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purpose, found Checked) error {
 	if found.proof.portalID != portalID || found.proof.purpose != purpose {
 		return fault.New(fault.TokenInvalid)
 	}
@@ -116,26 +116,26 @@ func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purp
 // RedeemToken is Check and Consume of a token in one statement, for where nothing is to be done between them.
 //
 // Errors: Check's.
-func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Found, error) {
+func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Checked, error) {
 	of, err := readToken(s.ring, portalID, purpose, token)
 	if err != nil {
-		return Found{}, err
+		return Checked{}, err
 	}
 	return s.consume(ctx, proof{seed: of})
 }
 
-func (s *Service) consume(ctx context.Context, p proof) (Found, error) {
+func (s *Service) consume(ctx context.Context, p proof) (Checked, error) {
 	now := s.clock.Now()
 	redeemed, err := s.repo.redeem(ctx, p, now)
 	if err == nil {
 		return redeemed.found(p), nil
 	}
 	if !errors.Is(err, database.ErrNotFound) {
-		return Found{}, err
+		return Checked{}, err
 	}
-	row, err := s.repo.read(ctx, p.portalID, p.purpose, p.subject)
+	row, err := s.repo.read(ctx, p.portalID, p.purpose, p.emailDigest)
 	if err != nil {
-		return Found{}, err
+		return Checked{}, err
 	}
 	if p.typed {
 		err = row.refusal(now)
@@ -146,5 +146,5 @@ func (s *Service) consume(ctx context.Context, p proof) (Found, error) {
 	if err == nil { // it was not good a moment ago, and is now
 		err = fault.New(fault.Unavailable).After(time.Second)
 	}
-	return Found{}, err
+	return Checked{}, err
 }

@@ -52,10 +52,10 @@ var (
 )
 
 // issue raises the generation. Errors: database.ErrNotFound when a cool-down or cap holds.
-func (r *Repository) issue(ctx context.Context, portalID ids.Portal, w Wanted, key keyring.ID, now time.Time) (*row, error) {
+func (r *Repository) issue(ctx context.Context, portalID ids.Portal, w IssueRequest, key keyring.ID, now time.Time) (*row, error) {
 	at := now.UnixMilli()
 	args := map[string]any{
-		"portal": portalID, "purpose": w.Purpose, "subject": w.Subject, "now": at, "key": key, "variant": w.Variant,
+		"portal": portalID, "purpose": w.Purpose, "subject": w.EmailDigest, "now": at, "key": key, "variant": w.Variant,
 		"expires": now.Add(w.TTL).UnixMilli(), "account": nil, "stamp": nil, "delivery": w.DeliveryID,
 		"issued": issue(at, key), "asked": slidinglog.Of(at), "sent": slidinglog.Log(""),
 	}
@@ -148,7 +148,7 @@ const redeemed = ` RETURNING account_id, security_stamp, variant, expires_at`
 // redeem consumes a secret; a code only while codes are heard. Errors: database.ErrNotFound when it is not good.
 func (r *Repository) redeem(ctx context.Context, p proof, now time.Time) (*row, error) {
 	args := map[string]any{
-		"portal": p.portalID, "purpose": p.purpose, "subject": p.subject, "generation": p.generation, "key": p.key,
+		"portal": p.portalID, "purpose": p.purpose, "subject": p.emailDigest, "generation": p.generation, "key": p.key,
 		"entry": slidinglog.Of(p.generation), "now": now.UnixMilli(),
 	}
 	statement := redeem

@@ -131,16 +131,16 @@ func (r *row) remaining(now time.Time) int {
 	return max(0, min(Tries-r.tries, r.wrong.Left(wrongQuotas, now), offAfter-r.wrongInARow))
 }
 
-func (r *row) found(p proof) Found {
-	return Found{
-		AccountID: r.account, SecurityStamp: r.stamp.UUID, Subject: p.subject, Email: r.email, Variant: r.variant,
+func (r *row) found(p proof) Checked {
+	return Checked{
+		AccountID: r.account, SecurityStamp: r.stamp.UUID, EmailDigest: p.emailDigest, Email: r.email, Variant: r.variant,
 		ExpiresAt: time.UnixMilli(r.expiresAt).UTC(), Generation: p.generation, proof: p,
 	}
 }
 
 // refused is what is told of a genuine secret that is not good, or of a wrong code: whose it was meant to be.
-func (r *row) refused(subject digest.Digest) Found {
-	return Found{AccountID: r.account, Subject: subject}
+func (r *row) refused(subject digest.Digest) Checked {
+	return Checked{AccountID: r.account, EmailDigest: subject}
 }
 
 // wait is until then, and a second at least: a 429 always carries Retry-After.

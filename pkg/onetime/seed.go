@@ -14,11 +14,11 @@ import (
 
 // seed is what a secret is derived from. Token and code are two faces of it, under subkeys of their own.
 type seed struct {
-	portalID   ids.Portal
-	purpose    Purpose
-	subject    digest.Digest
-	generation int64
-	key        keyring.ID
+	portalID    ids.Portal
+	purpose     Purpose
+	emailDigest digest.Digest
+	generation  int64
+	key         keyring.ID
 }
 
 const (
@@ -26,7 +26,7 @@ const (
 )
 
 func (s seed) token(ring *keyring.Ring) (string, error) {
-	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.subject[:]...), uint64(s.generation))
+	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.emailDigest[:]...), uint64(s.generation))
 	return ring.Token(s.key, tokensFor(s.purpose), s.portalID.UUID[:], payload)
 }
 
@@ -46,7 +46,7 @@ const codeDigits = 6
 
 // code is a MAC truncated to 6 digits (RFC 4226 §5.3). Errors: keyring.ErrUnknownKey.
 func (s seed) code(ring *keyring.Ring) (string, error) {
-	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID.UUID[:], s.subject[:],
+	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID.UUID[:], s.emailDigest[:],
 		binary.BigEndian.AppendUint64(nil, uint64(s.generation)))
 	if err != nil {
 		return "", err

@@ -47,7 +47,7 @@ func TestSecretsDependOnEveryFact(t *testing.T) {
 	seeds := []seed{first, first, first, first, first, first}
 	seeds[1].portalID = portalOf(2)
 	seeds[2].purpose = Confirmation
-	seeds[3].subject = subjectOf(8)
+	seeds[3].emailDigest = subjectOf(8)
 	seeds[4].generation++
 	seeds[5].key = ringOf(t, 2).Primary()
 

@@ -38,11 +38,11 @@ func NewService(with Dependencies) *Service {
 // locked: it comes before account, lockout, session and delivery.
 //
 // Errors: resend_too_soon with a RetryAfter; nothing is issued then.
-func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w Wanted) (Issued, error) {
+func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w IssueRequest) (Issued, error) {
 	now := s.clock.Now()
 	after, err := s.repo.issue(ctx, portalID, w, s.ring.Primary(), now)
 	if errors.Is(err, database.ErrNotFound) {
-		if after, err = s.repo.read(ctx, portalID, w.Purpose, w.Subject); err == nil {
+		if after, err = s.repo.read(ctx, portalID, w.Purpose, w.EmailDigest); err == nil {
 			err = fault.New(fault.ResendTooSoon).After(wait(after.free(w.ByAdministrator), now))
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 	if err != nil {
 		return ids.Account{}, digest.Digest{}, err
 	}
-	row, err := s.repo.read(ctx, portalID, purpose, of.subject)
+	row, err := s.repo.read(ctx, portalID, purpose, of.emailDigest)
 	if err != nil {
 		return ids.Account{}, digest.Digest{}, err
 	}
@@ -127,7 +127,7 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 	if !row.exists {
 		return ids.Account{}, digest.Digest{}, fault.New(fault.TokenExpired)
 	}
-	return row.account, of.subject, nil
+	return row.account, of.emailDigest, nil
 }
 
 // Sweep deletes up to batch rows that are of no use any more, and tells how many: call it until there are none.

@@ -183,7 +183,7 @@ func TestTransactions(t *testing.T) {
 		requireCode(t, fault.TokenExpired, err)
 
 		secret := l.issue(p)
-		for _, given := range []Given{{Token: secret.Token}, {Subject: p.subject, Code: secret.Code}} {
+		for _, given := range []Credential{{Token: secret.Token}, {EmailDigest: p.subject, Code: secret.Code}} {
 			found, err := l.Check(l.ctx, l.portal, Password, given)
 			require.NoError(t, err)
 			err = l.db.InTx(l.ctx, func(ctx context.Context) error {
@@ -197,7 +197,7 @@ func TestTransactions(t *testing.T) {
 		require.NoError(t, err, "nothing is consumed where the effects fail")
 
 		err = l.db.InTx(l.ctx, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)})
+			_, err := l.Check(ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(0)})
 			return err
 		})
 		require.ErrorIs(t, err, errInTx, "a count could be taken back")
@@ -247,14 +247,14 @@ func TestBudget(t *testing.T) {
 			require.NoError(t, fn(ctx), name)
 			require.Equal(t, want, counter.N(), "%s: %v", name, counter.Texts())
 		}
-		check := func(given Given) (found Found) {
+		check := func(given Credential) (found Checked) {
 			budget("check", 1, func(ctx context.Context) (err error) {
 				found, err = l.Check(ctx, l.portal, Password, given)
 				return err
 			})
 			return found
 		}
-		consume := func(found Found) {
+		consume := func(found Checked) {
 			budget("consume", 1, func(ctx context.Context) error {
 				return l.Consume(ctx, l.portal, Password, found)
 			})
@@ -267,14 +267,14 @@ func TestBudget(t *testing.T) {
 			l.clock.pass(time.Minute)
 		}
 		secret := l.issue(p)
-		check(Given{Token: secret.Token})
+		check(Credential{Token: secret.Token})
 		budget("a wrong code", 2, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Given{Subject: p.subject, Code: wrong(0)})
+			_, err := l.Check(ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(0)})
 			requireCode(t, fault.TokenInvalid, err)
 			return nil
 		})
-		consume(check(Given{Subject: p.subject, Code: secret.Code}))
-		consume(check(Given{Token: l.issueLater(p).Token}))
+		consume(check(Credential{EmailDigest: p.subject, Code: secret.Code}))
+		consume(check(Credential{Token: l.issueLater(p).Token}))
 		secret = l.issueLater(p)
 		budget("redeem a token", 1, func(ctx context.Context) error {
 			_, err := l.RedeemToken(ctx, l.portal, Password, secret.Token)

@@ -181,7 +181,7 @@ func TestVerdicts(t *testing.T) {
 				p := l.person()
 				first := l.issue(p)
 				test.arrange(t, l, p, first)
-				token, code := Given{Token: first.Token}, Given{Subject: p.subject, Code: first.Code}
+				token, code := Credential{Token: first.Token}, Credential{EmailDigest: p.subject, Code: first.Code}
 
 				for range 2 { // looking changes nothing
 					_, err := l.Check(l.ctx, l.portal, Password, token)
@@ -189,8 +189,8 @@ func TestVerdicts(t *testing.T) {
 					found, err := l.Check(l.ctx, l.portal, Password, code)
 					require.Equal(t, test.code, fault.CodeOf(err))
 					if err == nil {
-						require.Equal(t, Found{
-							AccountID: p.ID, SecurityStamp: p.SecurityStamp, Subject: p.subject, Email: found.Email,
+						require.Equal(t, Checked{
+							AccountID: p.ID, SecurityStamp: p.SecurityStamp, EmailDigest: p.subject, Email: found.Email,
 							Variant: "reset", ExpiresAt: first.ExpiresAt, Generation: found.Generation, proof: found.proof,
 						}, found)
 					}
@@ -232,9 +232,9 @@ func TestConsumeLooksAgain(t *testing.T) {
 				for _, typed := range []bool{false, true} {
 					p := l.person()
 					s := l.issue(p)
-					given, want := Given{Token: s.Token}, test.want
+					given, want := Credential{Token: s.Token}, test.want
 					if typed {
-						given, want = Given{Subject: p.subject, Code: s.Code}, test.typed
+						given, want = Credential{EmailDigest: p.subject, Code: s.Code}, test.typed
 					}
 					found, err := l.Check(l.ctx, l.portal, Password, given)
 					require.NoError(t, err)
@@ -252,7 +252,7 @@ func TestConsumeTakesWhatCheckFound(t *testing.T) {
 		s := l.issue(l.person())
 		found, err := l.checkToken(s.Token)
 		require.NoError(t, err)
-		made := Found{AccountID: found.AccountID, Subject: found.Subject, Generation: found.Generation}
+		made := Checked{AccountID: found.AccountID, EmailDigest: found.EmailDigest, Generation: found.Generation}
 		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Password, made))
 		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, found))
 		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Password, found))
@@ -272,7 +272,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		ctx, counter := databasetest.CountStatements(l.ctx)
 		check := func(portal ids.Portal, purpose Purpose, token string) {
 			t.Helper()
-			_, err := l.Check(ctx, portal, purpose, Given{Token: token})
+			_, err := l.Check(ctx, portal, purpose, Credential{Token: token})
 			requireCode(t, fault.TokenInvalid, err)
 			_, err = l.RedeemToken(ctx, portal, purpose, token)
 			requireCode(t, fault.TokenInvalid, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
@@ -20,7 +21,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
 // What a secret is for: both are one kind, so that the newest of either counts.
@@ -35,7 +35,7 @@ type Service struct {
 	lockouts  *lockout.Repository
 	passwords *account.Passwords
 	secrets   *onetime.Service
-	mail      *secretmail.Service
+	mail      *challenge.Service
 	messages  *delivery.Service
 	audit     *audit.Recorder
 	digests   *digest.Digester
@@ -48,7 +48,7 @@ type Dependencies struct {
 	Lockouts  *lockout.Repository
 	Passwords *account.Passwords
 	Secrets   *onetime.Service
-	Mail      *secretmail.Service
+	Mail      *challenge.Service
 	Messages  *delivery.Service
 	Audit     *audit.Recorder
 	Digests   *digest.Digester
@@ -65,17 +65,17 @@ func NewService(with Dependencies) *Service {
 // Issue mails a person a link and a code to set a password with.
 //
 // Errors: email_not_found, account_disabled (open portals); resend_too_soon.
-func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
 	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
 	if err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}.At(admission.RequestReset)
 	if err := answer.Err(); err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	if answer.Silent() {
 		a = nil
@@ -86,14 +86,14 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Add
 // IssueAgain mails another one to the person whom an older link was sent to.
 //
 // Errors: Issue's, token_invalid, token_expired.
-func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
+func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (challenge.Issued, error) {
 	a, err := s.mail.Addressee(ctx, p, onetime.Password, token)
 	if err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	situation := admission.Situation{Portal: p, Address: a.Email, Account: a, Now: s.clock.Now()}
 	if err := situation.At(admission.UseSecret).Err(); err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	return s.issue(ctx, p, a.Email, a)
 }
@@ -125,8 +125,8 @@ func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Acc
 	return &receipt, err
 }
 
-func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
-	mail := secretmail.Mail{
+func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (challenge.Issued, error) {
+	mail := challenge.Request{
 		Address: address, Account: a, Purpose: onetime.Password, Variant: Reset, Kind: delivery.ResetPassword,
 		TTL: p.ResetTTL.Duration(), Event: audit.ResetRequested,
 	}
@@ -148,7 +148,7 @@ type Verified struct {
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
-func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented challenge.Credential) (Verified, error) {
 	found, err := s.mail.Check(ctx, p, onetime.Password, presented, audit.ResetRedeemed)
 	return Verified{found.Email, found.Variant, found.ExpiresAt}, err
 }
@@ -156,14 +156,14 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secret
 // Redeem sets the password: the address counts as confirmed, the lock ends, and so do all sessions.
 //
 // Errors: onetime's; password_rejected, which consumes nothing.
-func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented secretmail.Credential, secret string) error {
+func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented challenge.Credential, secret string) error {
 	var hash string
 	return s.mail.Redeem(ctx, p, onetime.Password, presented, audit.ResetRedeemed,
 		func(a *account.Account) (err error) {
 			hash, err = s.passwords.Set(ctx, p, a.Email, secret)
 			return err
 		},
-		func(ctx context.Context, a *account.Account, found onetime.Found) error {
+		func(ctx context.Context, a *account.Account, found onetime.Checked) error {
 			return s.prove(ctx, p, a, found.SecurityStamp, hash)
 		})
 }

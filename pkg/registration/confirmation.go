@@ -8,12 +8,12 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
 // Verified is a secret that is good.
@@ -25,13 +25,13 @@ type Verified struct {
 // IssueConfirmation mails the link and the code anew.
 //
 // Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
-func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (secretmail.Issued, error) {
+func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
 	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
 	if err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	return s.issueTo(ctx, p, address, a)
 }
@@ -39,45 +39,45 @@ func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, addre
 // IssueConfirmationAgain mails another one to the person whom an older link was sent to.
 //
 // Errors: IssueConfirmation's, token_invalid, token_expired.
-func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (secretmail.Issued, error) {
+func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (challenge.Issued, error) {
 	a, err := s.mail.Addressee(ctx, p, onetime.Confirmation, token)
 	if err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	return s.issueTo(ctx, p, a.Email, a)
 }
 
-func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (secretmail.Issued, error) {
+func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (challenge.Issued, error) {
 	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}.At(admission.RequestConfirmation)
 	if err := answer.Err(); err != nil {
-		return secretmail.Issued{}, err
+		return challenge.Issued{}, err
 	}
 	if answer.Silent() {
 		a = nil
 	}
-	return s.mail.Issue(ctx, p, secretmail.Mail{
+	return s.mail.Issue(ctx, p, challenge.Request{
 		Address: address, Account: a, Purpose: onetime.Confirmation, Kind: delivery.Confirm,
 		TTL: p.ConfirmationTTL.Duration(), Event: audit.ConfirmationRequested,
 	})
 }
 
 // Verify says whether a secret is good. Errors: onetime's.
-func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (Verified, error) {
+func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented challenge.Credential) (Verified, error) {
 	found, err := s.mail.Check(ctx, p, onetime.Confirmation, presented, audit.Confirmation)
 	return Verified{found.Email, found.ExpiresAt}, err
 }
 
 // Confirm proves the mailbox: the account is verified from now on. It tells what comes next. Errors: onetime's.
-func (s *Service) Confirm(ctx context.Context, p *portal.Portal, presented secretmail.Credential) (next admission.Next, err error) {
+func (s *Service) Confirm(ctx context.Context, p *portal.Portal, presented challenge.Credential) (next admission.Next, err error) {
 	now := s.clock.Now()
 	err = s.mail.Redeem(ctx, p, onetime.Confirmation, presented, audit.Confirmation, nil,
-		func(ctx context.Context, a *account.Account, found onetime.Found) error {
+		func(ctx context.Context, a *account.Account, found onetime.Checked) error {
 			if err := s.accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
 				return err
 			}
 			a.Confirmed = &now
 			next = admission.Situation{Portal: p, Account: a, Now: now}.NextOfOwner()
-			return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.Subject))
+			return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.EmailDigest))
 		})
 	return next, err
 }

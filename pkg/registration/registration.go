@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -17,7 +18,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
-	"github.com/latchkey-auth/latchkey/pkg/secretmail"
 )
 
 // Service registers people.
@@ -25,7 +25,7 @@ type Service struct {
 	accounts    *account.Repository
 	invitations *invitation.Service
 	passwords   *account.Passwords
-	mail        *secretmail.Service
+	mail        *challenge.Service
 	audit       *audit.Recorder
 	clock       clock.Clock
 }
@@ -35,7 +35,7 @@ type Dependencies struct {
 	Accounts    *account.Repository
 	Invitations *invitation.Service
 	Passwords   *account.Passwords
-	Mail        *secretmail.Service
+	Mail        *challenge.Service
 	Audit       *audit.Recorder
 	Now         clock.Clock
 }
@@ -130,7 +130,7 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 	if err != nil {
 		return Registered{}, err
 	}
-	var mail secretmail.Mail
+	var mail challenge.Request
 	switch owner := has.owner; {
 	case has.invited != nil:
 		mail = s.invitationAgain(p, n.Email, has.invited)
@@ -157,14 +157,14 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 
 // invitationAgain is the mail that brings an invited person the invitation instead of a confirmation, with as many
 // statements: no account is made, and an unverified one on the address goes.
-func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invited *invitation.Waiting) secretmail.Mail {
-	mail := s.invitations.Again(p, address, invited)
+func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invited *invitation.Waiting) challenge.Request {
+	mail := s.invitations.CodeMail(p, address, invited)
 	sent := mail.Then
 	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
 		if err := sent(ctx, messageID); err != nil {
 			return err
 		}
-		return s.accounts.DropClaims(ctx, p.ID, []string{address.Canonical()})
+		return s.accounts.DropUnverified(ctx, p.ID, []string{address.Canonical()})
 	}
 	return mail
 }
@@ -176,7 +176,7 @@ func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.PasswordHash, a.GivenName, a.FamilyName, a.Claimed = hash, n.GivenName, n.FamilyName, &now
+	a.PasswordHash, a.GivenName, a.FamilyName, a.UnverifiedSince = hash, n.GivenName, n.FamilyName, &now
 	return a, nil
 }
 
@@ -185,7 +185,7 @@ func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 //
 // Errors: errTaken when the address changed hands meanwhile.
 func (s *Service) replace(ctx context.Context, p *portal.Portal, unverified *account.Account, has holder) error {
-	replaced, err := s.accounts.ReplaceClaim(ctx, p.ID, unverified)
+	replaced, err := s.accounts.ReplaceUnverified(ctx, p.ID, unverified)
 	if err == nil && replaced != has.replaceable {
 		err = errTaken
 	}

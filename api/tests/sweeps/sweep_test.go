@@ -65,7 +65,7 @@ func TestSweepUnconfirmedRegistrations(t *testing.T) {
 			t.Helper()
 			return h.Post(t, p.Front+"/lookup", apitest.Object{"email": apitest.Newcomer})
 		}
-		sweeps := func() { t.Helper(); h.Sweep(t, "claims"); h.Sweep(t, "deliveries") }
+		sweeps := func() { t.Helper(); h.Sweep(t, "unverified accounts"); h.Sweep(t, "deliveries") }
 		h.Clock.Advance(29 * apitest.Day)
 		sweeps()
 		look().Status(http.StatusOK)

@@ -1,6 +1,6 @@
-// Package secretmail issues a one-time secret and the message that carries it, in one transaction: neither is ever
+// Package challenge issues a one-time secret and the message that carries it, in one transaction: neither is ever
 // there without the other.
-package secretmail
+package challenge
 
 import (
 	"cmp"
@@ -49,8 +49,8 @@ func NewService(with Dependencies) *Service {
 	}
 }
 
-// Mail is a secret to be issued.
-type Mail struct {
+// Request is a secret to be issued.
+type Request struct {
 	Address email.Address
 	Account *account.Account // nil for nobody: the same rows are written, and nothing is sent
 	// Invitation is what else the message may be of: it carries its code instead of the secret. Then may fill it.
@@ -78,14 +78,14 @@ type Issued struct {
 // Issue issues a secret, which supersedes the older ones, and its message.
 //
 // Errors: resend_too_soon, and what Then answers; nothing is issued then.
-func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, error) {
+func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Request) (Issued, error) {
 	id, err := ids.New[ids.Delivery]()
 	if err != nil {
 		return Issued{}, err
 	}
 	subject := s.digests.OfEmail(p.ID, m.Address)
-	wanted := onetime.Wanted{
-		Purpose: m.Purpose, Subject: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
+	wanted := onetime.IssueRequest{
+		Purpose: m.Purpose, EmailDigest: subject, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
 		ByAdministrator: m.ByAdministrator,
 	}
 	locale, accountID := m.Locale, ids.Account{}
@@ -110,7 +110,7 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 		}
 		receipt, err := s.messages.Send(ctx, p, delivery.Message{
 			ID: id, Kind: m.Kind, Account: m.Account, Invitation: m.Invitation, Typed: m.Address.Typed(),
-			Purpose: string(m.Purpose), Subject: subject, Generation: secret.Generation, Locale: locale,
+			Purpose: string(m.Purpose), EmailDigest: subject, Generation: secret.Generation, Locale: locale,
 			Network: network,
 		})
 		issued = Issued{Receipt: receipt, ResendAfter: secret.ResendAfter, ExpiresIn: m.TTL}
@@ -130,7 +130,7 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Mail) (Issued, 
 	return issued, err
 }
 
-func event(p *portal.Portal, m Mail, subject digest.Digest, accountID ids.Account) audit.Event {
+func event(p *portal.Portal, m Request, subject digest.Digest, accountID ids.Account) audit.Event {
 	event := audit.OfAccount(p.ID, m.Event, accountID, subject)
 	if m.Invitation != nil {
 		event = event.WithTarget(audit.InvitationTarget(m.Invitation.ID))
@@ -147,11 +147,11 @@ type Credential struct {
 }
 
 // given is a credential as the ledger knows it.
-func (s *Service) given(p *portal.Portal, c Credential) onetime.Given {
+func (s *Service) given(p *portal.Portal, c Credential) onetime.Credential {
 	if c.Token != "" {
-		return onetime.Given{Token: c.Token}
+		return onetime.Credential{Token: c.Token}
 	}
-	return onetime.Given{Subject: s.digests.OfEmail(p.ID, c.Email), Code: c.Code}
+	return onetime.Credential{EmailDigest: s.digests.OfEmail(p.ID, c.Email), Code: c.Code}
 }
 
 // secretFaults are what is recorded of a secret that somebody brought.
@@ -161,7 +161,7 @@ var secretFaults = []fault.Code{
 }
 
 // Check says whether a secret is good, and records why not, unless it is a token of nobody's. Errors: onetime's.
-func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, presented Credential, event audit.Type) (onetime.Found, error) {
+func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, presented Credential, event audit.Type) (onetime.Checked, error) {
 	found, err := s.secrets.Check(ctx, p.ID, purpose, s.given(p, presented))
 	return found, s.refused(ctx, p, event, found, err)
 }
@@ -171,7 +171,7 @@ func (s *Service) Check(ctx context.Context, p *portal.Portal, purpose onetime.P
 //
 // Errors: Check's, and those of ready and do. A database.ErrNotFound of do means that the account changed meanwhile.
 func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.Purpose, presented Credential, event audit.Type,
-	ready func(*account.Account) error, do func(context.Context, *account.Account, onetime.Found) error) error {
+	ready func(*account.Account) error, do func(context.Context, *account.Account, onetime.Checked) error) error {
 	found, err := s.Check(ctx, p, purpose, presented, event)
 	if err != nil {
 		return err
@@ -197,14 +197,14 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, purpose onetime.
 }
 
 // refused records why a secret was, and gives the reason back.
-func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Type, found onetime.Found, why error) error {
+func (s *Service) refused(ctx context.Context, p *portal.Portal, event audit.Type, found onetime.Checked, why error) error {
 	if code := fault.CodeOf(why); code == fault.AccountDisabled {
 		why = admission.Situation{Portal: p}.Told(admission.UseSecret, code)
 	}
-	if found.Subject == (digest.Digest{}) || !slices.Contains(secretFaults, fault.CodeOf(why)) {
+	if found.EmailDigest == (digest.Digest{}) || !slices.Contains(secretFaults, fault.CodeOf(why)) {
 		return why
 	}
-	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, event, found.AccountID, found.Subject).Failed(why)); err != nil {
+	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, event, found.AccountID, found.EmailDigest).Failed(why)); err != nil {
 		return err
 	}
 	return why
