@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -59,13 +60,21 @@ func readBody(c echo.Context) ([]byte, error) {
 	return readUpTo(c, maxBody)
 }
 
-// wantType wants a body to say that it is of a media type, in UTF-8 and as it is. Errors: unsupported_media_type.
-func wantType(r *http.Request, want string) error {
+// wantType wants a body to say that it is of one of the media types, in UTF-8 and as it is. The charset may be spelled
+// utf8, as many programs do. Errors: unsupported_media_type.
+func wantType(r *http.Request, want ...string) error {
 	kind, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
-	charset, named := params["charset"]
-	if err != nil || kind != want || (named && !strings.EqualFold(charset, "utf-8")) ||
-		len(r.Header.Values(echo.HeaderContentType)) > 1 || r.Header.Get(echo.HeaderContentEncoding) != "" {
-		return fault.New(fault.UnsupportedMediaType)
+	f := fault.New(fault.UnsupportedMediaType)
+	switch charset, named := params["charset"]; {
+	case len(r.Header.Values(echo.HeaderContentType)) > 1 || r.Header.Get(echo.HeaderContentEncoding) != "":
+		return f
+	case err != nil || !slices.Contains(want, kind):
+		f.Fields = []fault.Field{{Pointer: "/Content-Type", Code: fault.FieldNotAllowed, Allowed: want}}
+		return f
+	case named && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8"):
+		f.Text = "media_type.charset"
+		f.Fields = []fault.Field{{Pointer: "/Content-Type/charset", Code: fault.FieldNotAllowed, Allowed: []string{"utf-8"}}}
+		return f
 	}
 	return nil
 }

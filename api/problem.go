@@ -200,9 +200,11 @@ func fieldProblems(language locale.Language, fields []fault.Field) []fieldProble
 		if len(field.Allowed) > 0 {
 			data["allowed"] = field.Allowed
 		}
-		problems = append(problems, fieldProblem{
-			Pointer: pointer, Code: field.Code, Detail: locale.Text(language, "field."+string(field.Code), data),
-		})
+		key := "field." + string(field.Code)
+		if field.Text != "" {
+			key = field.Text
+		}
+		problems = append(problems, fieldProblem{Pointer: pointer, Code: field.Code, Detail: locale.Text(language, key, data)})
 	}
 	return problems
 }
@@ -237,7 +239,11 @@ func detail(language locale.Language, f *fault.Error) string {
 		}
 		data["wait"] = locale.Wait(language, f.RetryAfter)
 	}
-	return locale.Text(language, "problem."+string(f.Code)+".detail", data)
+	key := "problem." + string(f.Code) + ".detail"
+	if f.Text != "" {
+		key = f.Text
+	}
+	return locale.Text(language, key, data)
 }
 
 func challengeOf(code fault.Code) string {

@@ -13,6 +13,8 @@ type Error struct {
 	Code Code
 	// Fields names the members of the request that are wrong, as JSON pointers (RFC 6901).
 	Fields []Field
+	// Text names the entry of the catalogue that says more than the code's own detail; "" is the code's own.
+	Text string
 	// Members are the problem's own members, such as attempts_remaining; the names are the contract's.
 	Members map[string]any
 	// RetryAfter is sent as the Retry-After header, rounded up to whole seconds; zero sends none.
@@ -26,6 +28,8 @@ type Field struct {
 	// Pointer is the JSON pointer of the member; a query parameter, header or form field is named the same way.
 	Pointer string
 	Code    FieldCode
+	// Text names the entry of the catalogue that says more than the code's own; "" is the code's own.
+	Text string
 	// Limit is the bound that was broken, for the codes that have one.
 	Limit int
 	// Allowed are the values that would do, for the codes that list them.
