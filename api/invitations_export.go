@@ -41,7 +41,7 @@ const (
 
 var exportTypes = map[string]string{
 	formatCSV:  csvType + "; charset=utf-8; header=present", // RFC 4180 §3
-	formatXLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	formatXLSX: xlsxType,
 }
 
 // exportInvitations answers GET /v1/admin/portals/{portal}/invitations/export.

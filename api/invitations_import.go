@@ -30,7 +30,10 @@ const (
 	maxColumnName = 100     // code points of one that a problem repeats
 )
 
-const csvType = "text/csv"
+const (
+	csvType  = "text/csv"
+	xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+)
 
 // importedBody says what came of every row of a file.
 type importedBody struct {
@@ -50,7 +53,7 @@ type rowResponse struct {
 
 // importInvitations answers POST /v1/admin/portals/{portal}/invitations/import.
 func (s *Server) importInvitations(c echo.Context) error {
-	file, err := readCSV(c)
+	body, err := readSheet(c)
 	if err != nil {
 		return err
 	}
@@ -62,8 +65,13 @@ func (s *Server) importInvitations(c echo.Context) error {
 	case <-waiting.Done():
 		return fault.New(fault.Unavailable).After(requestTime)
 	}
+	file, err := openSheet(body) // a workbook takes memory and time, so it waits for its place first
+	if err != nil {
+		return err
+	}
 	run := invitationImport{
-		server: s, c: c, language: s.languageOf(c, portalOf(c)), body: importedBody{Results: []rowResponse{}},
+		server: s, c: c, language: s.languageOf(c, portalOf(c)), guessed: file.Guessed,
+		body: importedBody{Results: []rowResponse{}},
 	}
 	for row := range file.Rows() {
 		if err := run.add(row); err != nil {
@@ -81,6 +89,7 @@ type invitationImport struct {
 	server   *Server
 	c        echo.Context
 	language locale.Language
+	guessed  bool // the encoding of the file
 	body     importedBody
 	batch    []invitation.New
 	places   []int // of the batch's rows in body.Results
@@ -97,6 +106,10 @@ func (m *invitationImport) add(row spreadsheet.Row) error {
 		err = fault.Wrap(fault.MalformedRequest, err)
 	} else {
 		wanted = invitationIn(row, &k).invitation(&k, portalOf(m.c))
+		if m.guessed && strings.ContainsFunc(typed, isBeyondASCII) {
+			// Only this is told: the wrong letters may be why the address is refused.
+			k.fields = []fault.Field{{Pointer: "/email", Code: fault.FieldEncoding, Text: "import.doubtful_address"}}
+		}
 		err = k.err()
 	}
 	if err != nil {
@@ -161,30 +174,39 @@ var importColumns = []string{"email", "roles", "entitlements", "metadata", "loca
 // emailColumns are what the column of the address may be called.
 var emailColumns = []string{"email", "e_mail", "email_address", "e_mail_address"}
 
-// readCSV reads the file of an import.
-//
-// Errors: unsupported_media_type, request_too_large, malformed_request; validation_failed for columns that are unknown,
-// stand twice or lack, and for too many rows.
-func readCSV(c echo.Context) (*spreadsheet.File, error) {
-	if err := wantType(c.Request(), csvType); err != nil {
+// readSheet reads the body of an import. Errors: unsupported_media_type, request_too_large, malformed_request.
+func readSheet(c echo.Context) ([]byte, error) {
+	if err := wantType(c.Request(), csvType, xlsxType); err != nil {
 		return nil, err
 	}
 	unhurried(c)
-	body, err := readUpTo(c, maxImport)
-	if err != nil {
-		return nil, err
-	}
-	file, err := spreadsheet.ReadCSV(body)
+	return readUpTo(c, maxImport)
+}
+
+// openSheet reads the header of an import's file. The octets say of which kind it is, because browsers and programs
+// often declare another one.
+//
+// Errors: request_too_large for a workbook that unpacks to too much; malformed_request; validation_failed for columns
+// that are unknown, stand twice or lack, and for too many rows.
+func openSheet(body []byte) (*spreadsheet.File, error) {
+	file, err := spreadsheet.Read(body)
+	var kind *spreadsheet.KindError
 	var column *spreadsheet.ColumnError
 	switch {
+	case errors.As(err, &kind) && kind.Kind == spreadsheet.KindTooLarge:
+		f := fault.New(fault.RequestTooLarge)
+		f.Text = "file." + string(kind.Kind)
+		return nil, f
+	case errors.As(err, &kind):
+		return nil, unreadable(fault.FieldEncoding, "file."+string(kind.Kind))
 	case errors.As(err, &column):
 		return nil, fault.Invalid(fault.Field{Pointer: fmt.Sprintf("/columns/%d", column.Number), Code: columnFault(column)})
 	case errors.Is(err, spreadsheet.ErrEncoding):
-		return nil, malformed("", fault.FieldEncoding)
+		return nil, unreadable(fault.FieldEncoding, "file.encoding")
 	case errors.Is(err, spreadsheet.ErrEmpty):
 		return nil, fault.Invalid(fault.Field{Pointer: "/columns/email", Code: fault.FieldRequired})
 	case err != nil:
-		return nil, malformed("", fault.FieldSyntax)
+		return nil, unreadable(fault.FieldSyntax, "file.header")
 	}
 	var k check
 	k.columns(file.Columns)
@@ -196,6 +218,13 @@ func readCSV(c echo.Context) (*spreadsheet.File, error) {
 		}
 	}
 	return file, k.err()
+}
+
+// unreadable is a file that cannot be read, with a text that says which button makes one that can.
+func unreadable(code fault.FieldCode, text string) error {
+	f := fault.New(fault.MalformedRequest)
+	f.Text, f.Fields = text, []fault.Field{{Code: code, Text: text}}
+	return f
 }
 
 // columns takes a header that names the address once and nothing that is unknown, of which it tells the first alone: a
@@ -310,6 +339,8 @@ func listed(cell string) optional[[]string] {
 
 // isHidden is what no cell may hold; line breaks and tabs a spreadsheet program puts there itself.
 func isHidden(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+
+func isBeyondASCII(r rune) bool { return r > unicode.MaxASCII }
 
 // cut shortens what is repeated to the caller to a number of code points.
 func cut(text string, longest int) string {

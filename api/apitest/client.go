@@ -139,9 +139,7 @@ func (h *Harness) Request(t testing.TB, method, target string, sent []byte) *htt
 // bodyType is what the operation of a request takes; JSON where it takes nothing.
 func bodyType(r *http.Request) string {
 	if op, _, ok := OpenAPI().find(r); ok && op.RequestBody != nil {
-		for kind := range op.RequestBody.Value.Content {
-			return kind
-		}
+		return exampleType(op)
 	}
 	return "application/json"
 }

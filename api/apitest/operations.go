@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -22,10 +23,13 @@ func ExampleBody(op Operation) any {
 	if op.RequestBody == nil {
 		return nil
 	}
-	for _, content := range op.RequestBody.Value.Content {
-		return content.Example
-	}
-	return nil
+	return op.RequestBody.Value.Content[exampleType(op)].Example
+}
+
+// exampleType is the media type of ExampleBody. An import takes workbooks too, of which a document shows no example;
+// its CSV comes last by name.
+func exampleType(op Operation) string {
+	return slices.Max(slices.Collect(maps.Keys(op.RequestBody.Value.Content)))
 }
 
 var parameter = regexp.MustCompile(`\{[a-z_]+\}`)

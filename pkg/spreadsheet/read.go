@@ -8,11 +8,14 @@ import (
 	"unicode"
 )
 
-// File is a CSV file whose header has been read.
+// File is a table whose header has been read.
 type File struct {
 	// Columns are the names of the header from left to right, in lower case, spaces and dashes as underscores:
 	// "Expires In" is expires_in, "E-Mail" is e_mail. Columns without a name are left out.
 	Columns []string
+	// Guessed reports that the file does not say which code page it is in. Its letters beyond ASCII may then be others
+	// than the person saw: harmless in a name, but never to be trusted in an address.
+	Guessed bool
 
 	separator byte
 	places    map[string]int // where in a row a column's cell stands
@@ -34,7 +37,8 @@ type Row struct {
 }
 
 // Cell is what stands under a name of Columns, without the white space around it. It is empty where the row ends
-// before the column, and where there is no such column. Line breaks inside are \n.
+// before the column, and where there is no such column. Line breaks inside are \n. An apostrophe that CSV and XLSX of
+// this package put before a formula is taken off again.
 func (r Row) Cell(column string) string {
 	if place, ok := r.places[column]; ok && place < len(r.cells) {
 		return r.cells[place]
@@ -42,17 +46,49 @@ func (r Row) Cell(column string) string {
 	return ""
 }
 
-// ReadCSV reads the header of a CSV file: UTF-8 with or without a byte order mark, lines that end in CRLF, LF or CR,
-// cells that a comma, a semicolon or a tab separates. Which one of these it is, Excel's line sep= says, or the header,
-// by what it holds most of. The file must not change as long as its rows are read.
+// Read reads the header of a file, whose octets alone say of which kind it is:
 //
-// Errors: ErrEncoding, ErrEmpty, ErrHeader, *ColumnError.
-func ReadCSV(file []byte) (*File, error) {
-	text, err := decode(file)
+//   - CSV or text: UTF-8 with or without a byte order mark, UTF-16 with one, Windows-1252, or Mac OS Roman where lines
+//     end in CR. Lines end in CRLF, LF or CR; a comma, a semicolon or a tab separates the cells. Excel's line sep= names
+//     the separator; without it, the header shows which one prevails.
+//   - XLSX: the sheet that programs show first. See workbookText for what its cells say.
+//
+// The file must not change as long as its rows are read.
+//
+// Errors: *KindError, ErrEncoding, ErrEmpty, ErrHeader, *ColumnError.
+func Read(file []byte) (*File, error) {
+	if kind := kindOfOctets(file); kind != "" {
+		return nil, &KindError{kind}
+	}
+	parts, err := archive(file)
 	if err != nil {
 		return nil, err
 	}
+	if parts != nil {
+		text, err := workbookText(parts)
+		if err != nil {
+			return nil, err
+		}
+		return readText(text, ',')
+	}
+	text, guessed, err := decode(file)
+	if err != nil {
+		return nil, err
+	}
+	if kind := kindOfText(text); kind != "" {
+		return nil, &KindError{kind}
+	}
 	separator, text := cutSeparator(text)
+	f, err := readText(text, separator)
+	if err != nil {
+		return nil, err
+	}
+	f.Guessed = guessed
+	return f, nil
+}
+
+// readText reads the header of a text. Where the separator is 0, the header shows it.
+func readText(text []byte, separator byte) (*File, error) {
 	above, text := cutEmpty(text)
 	if separator == 0 {
 		separator = prevailing(text)

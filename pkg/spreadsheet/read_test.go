@@ -24,7 +24,7 @@ type line struct {
 // read gives the rows of a file, those that failed with no cells, and those cells only that are not empty.
 func read(t *testing.T, file string) ([]string, []line) {
 	t.Helper()
-	f, err := spreadsheet.ReadCSV([]byte(file))
+	f, err := spreadsheet.Read([]byte(file))
 	require.NoError(t, err)
 	var lines []line
 	for row := range f.Rows() {
@@ -112,7 +112,7 @@ func TestCells(t *testing.T) {
 		"header quotes a separator":         {"\"a;;;\"\"\",b\n1,2", []string{"a;;;\"", "b"}, []line{{2, map[string]string{"a;;;\"": "1", "b": "2"}}}},
 		"as many of two separators":         {"a;b,c\n1,2", []string{"a;b", "c"}, []line{{2, map[string]string{"a;b": "1", "c": "2"}}}},
 		"a space of its own inside":         {"a\nx\u00a0y", []string{"a"}, []line{{2, cell("a", "x\u00a0y")}}},
-		"formulas stay as they are":         {"a\n'=1", []string{"a"}, []line{{2, cell("a", "'=1")}}},
+		"formulas lose the apostrophe":      {"a\n'=1", []string{"a"}, []line{{2, cell("a", "=1")}}},
 		"a quote inside a cell":             {"a,b\n1,5\" disk\n2,x\n", []string{"a", "b"}, []line{{2, nil}, {3, map[string]string{"a": "2", "b": "x"}}}},
 		"text behind a quoted cell":         {"a\n\"x\"y\n2", []string{"a"}, []line{{2, nil}, {3, cell("a", "2")}}},
 		"a quote never closed":              {"a\n1\n\"2\n3\n", []string{"a"}, []line{{2, cell("a", "1")}, {3, nil}}},
@@ -132,7 +132,7 @@ func cell(column, value string) map[string]string { return map[string]string{col
 
 func TestCellOfNoColumn(t *testing.T) {
 	t.Parallel()
-	f, err := spreadsheet.ReadCSV([]byte("a,b\n1"))
+	f, err := spreadsheet.Read([]byte("a,b\n1"))
 	require.NoError(t, err)
 	for row := range f.Rows() {
 		require.Equal(t, "1", row.Cell("a"))
@@ -153,10 +153,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		"blank lines":              {"\r\n\r\n ; ;\n", spreadsheet.ErrEmpty},
 		"a line sep= alone":        {"sep=;\r\n", spreadsheet.ErrEmpty},
 		"empty quotes":             {"\"\",\"\"\n", spreadsheet.ErrEmpty},
-		"Latin-1":                  {"name\nJos\xe9", spreadsheet.ErrEncoding},
-		"UTF-16, little endian":    {utf16le("\ufeffemail\n"), spreadsheet.ErrEncoding},
 		"UTF-16 without mark":      {utf16le("email\n"), spreadsheet.ErrEncoding},
-		"UTF-16, big endian":       {"\xfe\xff\x00a", spreadsheet.ErrEncoding},
+		"UTF-16 cut off":           {"\xfe\xff\x00a\x00", spreadsheet.ErrEncoding},
 		"a quote in the header":    {"a\"b\n1", spreadsheet.ErrHeader},
 		"an open quote there":      {"\"a\n1", spreadsheet.ErrHeader},
 		"a header without an end":  {"a" + strings.Repeat(",", 1<<18), spreadsheet.ErrHeader},
@@ -166,7 +164,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := spreadsheet.ReadCSV([]byte(c.file))
+			_, err := spreadsheet.Read([]byte(c.file))
 			require.Equal(t, c.want, err)
 			require.NotContains(t, err.Error(), "secret")
 		})
@@ -188,7 +186,7 @@ func TestRowsAreReadAnew(t *testing.T) {
 	t.Parallel()
 	file := []byte("email;roles\rann;x\rbob;y\r")
 	before := bytes.Clone(file)
-	f, err := spreadsheet.ReadCSV(file)
+	f, err := spreadsheet.Read(file)
 	require.NoError(t, err)
 	require.Equal(t, before, file, "the caller's bytes")
 
@@ -227,18 +225,24 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// FuzzReadCSV holds whatever is sent to what ReadCSV promises.
-func FuzzReadCSV(f *testing.F) {
+// FuzzRead holds whatever is sent to what Read promises.
+func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"", "\ufeff", "a,b\n1,2\n", "sep=;\r\na;b\r\n\"x;\"\"y\"\"\r\nz\";2\r\n", "a\r\"b\r\rc", "a\tb\r\r\n\"", "\"\n\n", "a;;\n;;1",
 		"a\n\"x\"y\n\n2", "\r\r\n\n\r", ",,\n\"\"\n a\n", "\xff\xfea", "a\x00", "sep=,", "\u00a0\n\u00a0,a\n\u2028;\"", "a\n\"b\n\"\"\"\n,\"",
+		"a\nM\xfcller;'\"=1", "\xfe\xff\x00a\x00\r\x00\"", "a\rAndr\x8e",
 	} {
 		f.Add([]byte(seed))
 	}
 	known := []error{spreadsheet.ErrEncoding, spreadsheet.ErrEmpty, spreadsheet.ErrHeader, spreadsheet.ErrColumnTwice, spreadsheet.ErrColumnUnnamed}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		before := bytes.Clone(file)
-		sheet, err := spreadsheet.ReadCSV(file)
+		sheet, err := spreadsheet.Read(file)
+		var kind *spreadsheet.KindError
+		if errors.As(err, &kind) {
+			require.NotEmpty(t, kind.Kind)
+			return
+		}
 		if err != nil {
 			require.True(t, slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }), err)
 			return
@@ -259,19 +263,21 @@ func FuzzReadCSV(f *testing.F) {
 				require.Equal(t, strings.TrimSpace(row.Cell(column)), row.Cell(column))
 			}
 		}
-		require.LessOrEqual(t, last, limit)
+		if !bytes.HasPrefix(file, []byte("PK")) { // the rows of a workbook are packed
+			require.LessOrEqual(t, last, limit)
+		}
 		require.Equal(t, slices.Collect(sheet.Rows()), slices.Collect(sheet.Rows()))
 		require.Equal(t, before, file)
 	})
 }
 
-// BenchmarkReadCSV reads the largest file that an import takes.
-func BenchmarkReadCSV(b *testing.B) {
+// BenchmarkRead reads the largest file that an import takes.
+func BenchmarkRead(b *testing.B) {
 	file := []byte("email;roles;given name;;\r\n" + strings.Repeat("someone@example.com;\"admin,guest\";José;;\r\n", 230_000))
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := spreadsheet.ReadCSV(file)
+		f, err := spreadsheet.Read(file)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // maxSeparators is how many separators a row may hold. Programs end at 16,384 columns; without a bound, one row of
@@ -49,7 +50,7 @@ func (s *scanner) next() ([]string, error) {
 			return nil, ErrRow
 		}
 		for i, cell := range cells {
-			cells[i] = strings.TrimSpace(cell)
+			cells[i] = strings.TrimSpace(unguarded(strings.TrimLeftFunc(cell, unicode.IsSpace)))
 		}
 		if !blank(cells) {
 			return cells, nil

@@ -1,6 +1,8 @@
-// Package spreadsheet reads the CSV that spreadsheet programs write, and writes tables that they open and run nothing of.
+// Package spreadsheet reads the tables that spreadsheet programs write, and writes tables that they open and run nothing
+// of.
 //
-// Reading takes what Excel, LibreOffice, Numbers and Google Sheets save as CSV under any regional setting. Writing is
+// Reading takes what Excel, LibreOffice, Numbers and Google Sheets save as CSV, text or XLSX under any regional setting,
+// and recognises the other kinds of file that people send instead. Writing is
 // CSV (RFC 4180) or XLSX, row by row; in both, every cell is text, and none is left as a formula:
 // see https://owasp.org/www-community/attacks/CSV_Injection.
 package spreadsheet
@@ -12,8 +14,8 @@ import (
 
 // What is wrong with a file that is read. None of the errors repeats a cell.
 var (
-	// ErrEncoding is a file that is not UTF-8, or that holds a NUL, which UTF-16 and files of other kinds do.
-	ErrEncoding = errors.New("spreadsheet: the file is not UTF-8")
+	// ErrEncoding is a text in an encoding that cannot be told, or no text at all.
+	ErrEncoding = errors.New("spreadsheet: the encoding of the file cannot be told")
 	// ErrEmpty is a file in which no cell holds anything.
 	ErrEmpty = errors.New("spreadsheet: the file has no header")
 	// ErrHeader is a header that cannot be read as CSV.

@@ -46,14 +46,14 @@ func safe(cell string) string {
 	}
 	for i, r := range cell {
 		switch {
-		case strings.ContainsRune(",;|\t\n\r", r):
-			if i == 0 && r != ',' && r != ';' && r != '|' {
+		case separates(r):
+			if i == 0 && isLayout(r) {
 				guard()
 			}
 			start, begins = i+1, true
-		case !begins || r == '"' || unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf):
+		case !begins || drops(r):
 		default:
-			if strings.ContainsRune("=+-@＝＋－＠", r) {
+			if runs(r) {
 				guard()
 			}
 			begins = false
@@ -65,6 +65,49 @@ func safe(cell string) string {
 	out.WriteString(cell[done:])
 	return out.String()
 }
+
+// unguarded takes off every apostrophe that safe puts on, and no other. A cell that had one before it was written loses
+// it too, because the two look the same.
+func unguarded(cell string) string {
+	if !strings.Contains(cell, "'") {
+		return cell
+	}
+	var out strings.Builder
+	begins := true
+	for i, r := range cell {
+		if !begins || r != '\'' || !wasGuarded(cell[i+1:], i == 0) {
+			out.WriteRune(r)
+		}
+		begins = separates(r)
+	}
+	return out.String()
+}
+
+// wasGuarded reports whether safe puts an apostrophe before the rest of a cell.
+func wasGuarded(rest string, first bool) bool {
+	for i, r := range rest {
+		switch {
+		case separates(r):
+			return first && i == 0 && isLayout(r)
+		case !drops(r):
+			return runs(r)
+		}
+	}
+	return false
+}
+
+// separates reports whether a program may begin a new cell behind r.
+func separates(r rune) bool { return strings.ContainsRune(",;|\t\n\r", r) }
+
+func isLayout(r rune) bool { return r == '\t' || r == '\n' || r == '\r' }
+
+// drops reports whether programs ignore r at the beginning of a cell.
+func drops(r rune) bool {
+	return r == '"' || unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf)
+}
+
+// runs reports whether a cell that begins with r is a formula.
+func runs(r rune) bool { return strings.ContainsRune("=+-@＝＋－＠", r) }
 
 // cut drops what is beyond maxCell.
 func cut(cell string) string {

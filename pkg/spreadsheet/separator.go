@@ -4,30 +4,10 @@ import (
 	"bytes"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // separators are what may stand between cells, the likeliest first.
 const separators = ",;\t"
-
-// decode gives the text of a file, every line of which ends in LF or CRLF.
-func decode(file []byte) ([]byte, error) {
-	text := bytes.TrimPrefix(file, []byte("\ufeff"))
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		return nil, ErrEncoding
-	}
-	callers := true // the bytes are, and are not written to
-	for i, b := range text {
-		if b != '\r' || i+1 < len(text) && text[i+1] == '\n' {
-			continue
-		}
-		if callers {
-			text, callers = bytes.Clone(text), false
-		}
-		text[i] = '\n'
-	}
-	return text, nil
-}
 
 // cutSeparator takes Excel's line sep= from a text, which names the separator. Without such a line that is 0.
 func cutSeparator(text []byte) (separator byte, rest []byte) {
