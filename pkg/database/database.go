@@ -30,6 +30,8 @@ type Options struct {
 	URL string
 	// MaxConns bounds the pool; 0 means four per core. SQLite always has one connection.
 	MaxConns int
+	// MustExist makes Open and Migrate refuse a database that was never migrated, instead of making it.
+	MustExist bool
 	// Logger hears of slow statements, by their text alone; nil is silence.
 	Logger *slog.Logger
 	// Observe sees the text of every statement before it runs, BEGIN and COMMIT apart; nil is nobody. Tests count with it.
@@ -44,10 +46,14 @@ type DB struct {
 	gorm    *gorm.DB
 	// path is the file of an SQLite database.
 	path string
+	// place names the database in errors: the file, or the name and the host.
+	place string
+	// mustExist is Options.MustExist.
+	mustExist bool
 }
 
-// Open opens the database. A missing SQLite file is made, readable by its owner alone. Postgres need not answer yet:
-// Migrate and Ready say whether it does.
+// Open opens the database. A missing SQLite file is made, readable by its owner alone, unless the database must exist.
+// Postgres need not answer yet: Migrate and Ready say whether it does.
 //
 // Errors name LATCHKEY_DATABASE_URL, where the URL comes from, and never repeat it: it holds a password.
 func Open(ctx context.Context, o Options) (*DB, error) {
@@ -60,9 +66,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 
-	db := &DB{dialect: target.dialect, path: target.path}
+	db := &DB{dialect: target.dialect, path: target.path, place: target.place(), mustExist: o.MustExist}
 	if target.dialect == SQLite {
-		if db.sql, err = openSQLite(ctx, target.path); err != nil {
+		if db.sql, err = openSQLite(ctx, target.path, o.MustExist); err != nil {
 			return nil, fmt.Errorf("LATCHKEY_DATABASE_URL: %w", err)
 		}
 	} else {

@@ -70,11 +70,15 @@ func wantedVersion(d Dialect) int64 {
 }
 
 // Migrate brings the schema to this program's version, under a lock that makes others who try at the same time wait.
-// A schema that is newer stays: migrations are written so that the version before still runs on them.
+// A schema that is newer stays: migrations are written so that the version before still runs on them. A database that must
+// exist and has no schema stays as it is, and Migrate fails.
 func (db *DB) Migrate(ctx context.Context) error {
 	version, err := db.version(ctx)
 	if err != nil || version >= wantedVersion(db.dialect) {
 		return err
+	}
+	if version == 0 && db.mustExist {
+		return fmt.Errorf("LATCHKEY_DATABASE_URL: %w", noDatabaseError(db.place))
 	}
 	if db.dialect == SQLite {
 		err = db.migrateSQLite(ctx)

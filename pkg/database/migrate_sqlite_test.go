@@ -11,6 +11,7 @@ import (
 
 func openMigrationConn(t *testing.T, path string) *sql.DB {
 	t.Helper()
+	require.NoError(t, makeSQLiteFile(path))
 	conn := sql.OpenDB(migrationConnector{sqliteConnector{path: path}})
 	conn.SetMaxOpenConns(1)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })

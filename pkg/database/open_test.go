@@ -3,14 +3,17 @@ package database_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
+	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
@@ -36,6 +39,56 @@ func TestOpenRefusesAFileThatIsNoDatabase(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("Dear Sir or Madam, "), 500), 0o600))
 	_, err := database.Open(context.Background(), database.Options{URL: "sqlite:" + path})
 	require.ErrorContains(t, err, "LATCHKEY_DATABASE_URL")
+}
+
+// A database that must exist is never made, neither its file nor its tables.
+func TestDatabaseThatMustExist(t *testing.T) {
+	t.Parallel()
+	databasetest.EachBlank(t, func(t *testing.T, url string) {
+		path, embedded := strings.CutPrefix(url, "sqlite:")
+		open := func(mustExist bool) error {
+			db, err := database.Open(t.Context(), database.Options{URL: url, MaxConns: 2, MustExist: mustExist})
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Migrate(t.Context()), db.Close())
+		}
+
+		err := open(true)
+		require.ErrorContains(t, err, "LATCHKEY_DATABASE_URL: there is no database at ")
+		if embedded {
+			require.ErrorContains(t, err, path)
+			require.NoFileExists(t, path)
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			require.ErrorContains(t, open(true), "there is no database at "+path)
+			left, err := os.ReadDir(filepath.Dir(path))
+			require.NoError(t, err)
+			require.Len(t, left, 1)
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			require.Zero(t, info.Size())
+		} else {
+			var tables int
+			require.NoError(t, databasetest.OpenURL(t, url).SQL().QueryRowContext(t.Context(),
+				"SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()").Scan(&tables))
+			require.Zero(t, tables)
+		}
+
+		require.NoError(t, open(false))
+		require.NoError(t, open(true))
+	})
+}
+
+// The file of a database that is open is deleted: nothing makes an empty one in its place.
+func TestDeletedSQLiteFileIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := database.Open(t.Context(), database.Options{URL: "sqlite:" + path})
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	require.Error(t, db.Migrate(t.Context())) // it opens a connection of its own
+	require.NoFileExists(t, path)
+	require.NoError(t, db.Close())
 }
 
 func TestSQLiteFileNames(t *testing.T) {

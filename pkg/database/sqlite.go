@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,15 +15,14 @@ import (
 	gosqlite "github.com/glebarez/go-sqlite"
 )
 
-// openSQLite opens the file, making it if need be, with the one connection that gives the most writes.
-func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
-	// SQLite gives the files beside it (-wal, -shm) the permissions of this one.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
+// openSQLite opens the file with the one connection that gives the most writes. It makes the file, unless it must exist.
+func openSQLite(ctx context.Context, path string, mustExist bool) (*sql.DB, error) {
+	prepare := makeSQLiteFile
+	if mustExist {
+		prepare = requireSQLiteFile
 	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
+	if err := prepare(path); err != nil {
+		return nil, err
 	}
 
 	db := sql.OpenDB(sqliteConnector{path: path, foreignKeys: true})
@@ -32,6 +32,30 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+func makeSQLiteFile(path string) error {
+	// SQLite gives the files beside it (-wal, -shm) the permissions of this one.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
+}
+
+// requireSQLiteFile refuses an empty file too, because opening a database there would write its first page.
+func requireSQLiteFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0:
+		return noDatabaseError(path)
+	case err != nil:
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
 }
 
 // sqliteConnector opens connections with the settings that SQLite does not keep in the file.
@@ -50,6 +74,8 @@ func (c sqliteConnector) dsn() string {
 		foreignKeys = 1
 	}
 	query := url.Values{
+		// A connection never makes the file: openSQLite does, once, or refuses to.
+		"mode": {"rw"},
 		// A transaction that reads first and writes later would fail at once when another process wrote in between.
 		"_txlock": {"immediate"},
 		"_pragma": {

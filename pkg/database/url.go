@@ -1,7 +1,9 @@
 package database
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,19 @@ type target struct {
 	dialect  Dialect
 	path     string
 	postgres *pgx.ConnConfig
+}
+
+// place names the database without a user or a password.
+func (t target) place() string {
+	if t.dialect == SQLite {
+		return t.path
+	}
+	return cmp.Or(t.postgres.Database, t.postgres.User) + " on " + t.postgres.Host // Postgres takes the user's name too
+}
+
+// noDatabaseError says that a database which must exist does not.
+func noDatabaseError(place string) error {
+	return fmt.Errorf("there is no database at %s; `latchkey migrate` or `latchkey serve` makes one", place)
 }
 
 // parseURL reads a database URL. What the parsers of net/url and pgx say is dropped, because it repeats the URL.
