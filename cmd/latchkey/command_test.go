@@ -49,6 +49,7 @@ func TestPortalsOnTheTerminal(t *testing.T) {
 			return s
 		}
 
+		succeed(t, "migrate", "--database-url", url)
 		require.Equal(t, "SLUG  NAME  ENABLED  CREATED\n", succeed(t, portals("list")...), "on a database that is new")
 		require.Equal(t, "acme\n", succeed(t, portals("create", "acme", "--name", "Acme Inc.")...))
 		require.Equal(t, "globex\n", succeed(t, portals("create", "globex", "--name", "Globex")...))
@@ -157,6 +158,9 @@ func TestHelpTellsEveryVariable(t *testing.T) {
 		"HASH_SLOTS", "HASH_WAIT", "LOG_FORMAT", "LOG_LEVEL",
 	} {
 		require.Contains(t, help, "$LATCHKEY_"+variable)
+	}
+	for _, variable := range []string{"PUBLIC_URL", "DATABASE_URL", "SECRET_KEY", "OPERATOR_KEY", "SMTP_URL"} {
+		require.Contains(t, help, "$LATCHKEY_"+variable+"_FILE")
 	}
 }
 

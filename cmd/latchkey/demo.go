@@ -69,7 +69,7 @@ func (s *serveCommand) prepareDemo(ctx context.Context, a *app.App, options app.
 	if err != nil {
 		return explained(err)
 	}
-	public := strings.TrimRight(s.PublicURL, "/")
+	public := s.PublicURL.String()
 	var text strings.Builder
 	fmt.Fprintf(&text, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
 	for _, a := range demoAccounts {

@@ -35,6 +35,7 @@ type keysCreate struct {
 
 // Run makes a key and shows it.
 func (k *keysCreate) Run(ctx context.Context, to output) error {
+	k.MayCreate = k.Portal == "" // a key for a portal needs one that is there
 	return withDirectory(ctx, k.Database, to, func(ctx context.Context, in app.Directory) error {
 		wanted := apikey.KeyRequest{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn}
 		if err := wanted.Check(k.Portal != ""); err != nil {

@@ -48,7 +48,7 @@ var errHelp = errors.New("help was shown")
 // run runs one subcommand until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var c commands
-	parser, err := kong.New(&c, kong.Name("latchkey"), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&c, config.Settings(), kong.Name("latchkey"), kong.Writers(stdout, stderr),
 		kong.Description("A headless authentication API for portals that tells people why they cannot log in."),
 		kong.Exit(func(int) { panic(errHelp) }))
 	if err != nil {
@@ -78,7 +78,9 @@ func newLogger(d config.Database, to io.Writer) *slog.Logger {
 
 // openDatabase opens the configured database.
 func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*database.DB, error) {
-	return app.OpenDatabase(ctx, database.Options{URL: d.DatabaseURL, MaxConns: d.DatabaseMaxConns, Logger: log})
+	return app.OpenDatabase(ctx, database.Options{
+		URL: d.DatabaseURL, MaxConns: d.DatabaseMaxConns, MustExist: !d.MayCreate, Logger: log,
+	})
 }
 
 // withDatabase runs an operator's command on the terminal, beside the server.

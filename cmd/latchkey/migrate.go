@@ -11,6 +11,7 @@ type migrateCommand struct{ config.Database }
 
 // Run brings the database up to this version.
 func (m *migrateCommand) Run(ctx context.Context, to output) error {
+	m.MayCreate = true
 	db, err := openDatabase(ctx, m.Database, newLogger(m.Database, to.Log))
 	if err != nil {
 		return err

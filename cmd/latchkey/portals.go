@@ -52,6 +52,7 @@ type portalsCreate struct {
 
 // Run makes a portal with the default settings.
 func (p *portalsCreate) Run(ctx context.Context, to output) error {
+	p.MayCreate = true
 	return withDirectory(ctx, p.Database, to, func(ctx context.Context, in app.Directory) error {
 		settings := portal.Defaults()
 		settings.Name = p.Name

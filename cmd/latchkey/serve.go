@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"time"
@@ -34,6 +33,7 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 		return err
 	}
 	log := newLogger(s.Database, to.Log)
+	s.MayCreate = true
 	limitMemory(s.Server)
 	db, err := openDatabase(ctx, s.Database, log)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 		return err
 	}
 	if address, ok := listener.Addr().(*net.TCPAddr); ok && s.Dev && s.PublicURL == config.DefaultPublicURL {
-		s.PublicURL = fmt.Sprintf("http://localhost:%d", address.Port)
+		s.PublicURL = config.PublicURL(fmt.Sprintf("http://localhost:%d", address.Port))
 	}
 	a, server, err := s.start(ctx, db, log, to.Out)
 	if err != nil {
@@ -111,18 +111,14 @@ func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options
 	if err != nil {
 		return app.Options{}, err
 	}
-	public, err := url.Parse(c.PublicURL)
-	if err != nil {
-		return app.Options{}, err
-	}
 	options := app.Options{
-		DB: db, Ring: ring, PublicURL: c.PublicURL, Log: log, Now: time.Now,
+		DB: db, Ring: ring, PublicURL: c.PublicURL.String(), Log: log, Now: time.Now,
 		Passwords: password.NewPool(c.Slots(), c.HashWait, password.Params{
 			MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Parallelism: c.HashParallelism,
 		}),
 	}
 	if c.SMTPURL != "" {
-		if options.Sender, err = mail.NewSMTP(c.SMTPURL, public.Hostname()); err != nil {
+		if options.Sender, err = mail.NewSMTP(c.SMTPURL, c.PublicURL.Hostname()); err != nil {
 			return app.Options{}, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
 	"runtime"
 	"strings"
 	"time"
@@ -17,23 +16,24 @@ import (
 
 // Database is the part of the configuration that every subcommand with a database wants.
 type Database struct {
-	DatabaseURL      string `name:"database-url" env:"LATCHKEY_DATABASE_URL" default:"sqlite:latchkey.db" help:"sqlite:PATH, or postgres://… in production."`
+	DatabaseURL      string `name:"database-url" env:"LATCHKEY_DATABASE_URL" file:"true" default:"sqlite:latchkey.db" help:"sqlite:PATH, or postgres://… in production."`
 	DatabaseMaxConns int    `name:"database-max-conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"0" help:"Connections at most; 0 means 4 x cores."`
-	SecretKey        string `name:"secret-key" env:"LATCHKEY_SECRET_KEY" help:"Base64 keys of 32 bytes, comma-separated: the first signs, all verify. Made and kept beside an embedded database; required with Postgres."`
+	SecretKey        string `name:"secret-key" env:"LATCHKEY_SECRET_KEY" file:"true" help:"Base64 keys of 32 bytes, comma-separated: the first signs, all verify. Made and kept beside an embedded database; required with Postgres."`
 	LogFormat        string `name:"log-format" env:"LATCHKEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 	LogLevel         string `name:"log-level" env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
-}
 
-// DefaultPublicURL is where callers reach a server that says nothing else.
-const DefaultPublicURL = "http://localhost:8080"
+	// MayCreate lets a command make the database. Other commands refuse to run where there is none, so that a wrong
+	// directory or URL shows.
+	MayCreate bool `kong:"-"`
+}
 
 // Server is the configuration of `latchkey serve`.
 type Server struct {
 	Database
 	Addr              string        `name:"addr" env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
-	PublicURL         string        `name:"public-url" env:"LATCHKEY_PUBLIC_URL" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
-	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" help:"An operator key (lk_…, 32 characters or more) that always works."`
-	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" help:"smtp://user:pass@host:587, or smtps://…; none notes mail in the log."`
+	PublicURL         PublicURL     `name:"public-url" env:"LATCHKEY_PUBLIC_URL" file:"true" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
+	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" file:"true" help:"An operator key (lk_…, 32 characters or more) that always works."`
+	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" file:"true" help:"smtp://user:pass@host:587, or smtps://…; none notes mail in the log."`
 	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
 	RateLimit         string        `name:"rate-limit" env:"LATCHKEY_RATE_LIMIT" enum:"on,off" default:"on" help:"Limits per network: on, or off for load tests."`
 	HashSlots         int           `name:"hash-slots" env:"LATCHKEY_HASH_SLOTS" default:"0" help:"Passwords hashed at once; 0 means one per core."`
@@ -44,7 +44,7 @@ type Server struct {
 	BreachedPasswords string        `name:"breached-passwords" env:"LATCHKEY_BREACHED_PASSWORDS" enum:"on,off" default:"off" help:"Ask Have I Been Pwned (by k-anonymity) about new passwords: on or off."`
 }
 
-// operatorKeyLength is the least number of characters of LATCHKEY_OPERATOR_KEY (contract §6).
+// operatorKeyLength is the least number of characters of LATCHKEY_OPERATOR_KEY.
 const operatorKeyLength = 32
 
 // Check says everything that is wrong with the configuration at once, naming the variables and never a secret.
@@ -53,12 +53,11 @@ func (s Server) Check() error {
 	if _, _, err := net.SplitHostPort(s.Addr); err != nil {
 		wrong = append(wrong, fmt.Errorf("LATCHKEY_ADDR: want host:port, got %q", s.Addr))
 	}
-	if u, err := url.Parse(s.PublicURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
-		u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		wrong = append(wrong, fmt.Errorf("LATCHKEY_PUBLIC_URL: want http(s)://host[:port][/path], got %q", s.PublicURL))
+	if err := s.PublicURL.Check(); err != nil {
+		wrong = append(wrong, fmt.Errorf("LATCHKEY_PUBLIC_URL: %w", err))
 	}
-	if s.OperatorKey != "" && (!strings.HasPrefix(s.OperatorKey, "lk_") || len(s.OperatorKey) < operatorKeyLength) {
-		wrong = append(wrong, fmt.Errorf("LATCHKEY_OPERATOR_KEY: want lk_… of %d characters or more", operatorKeyLength))
+	if err := checkOperatorKey(s.OperatorKey); err != nil {
+		wrong = append(wrong, fmt.Errorf("LATCHKEY_OPERATOR_KEY: %w", err))
 	}
 	if _, err := s.Proxies(); err != nil {
 		wrong = append(wrong, err)
@@ -73,6 +72,19 @@ func (s Server) Check() error {
 		wrong = append(wrong, err)
 	}
 	return errors.Join(wrong...)
+}
+
+// checkOperatorKey refuses a key that no Authorization header can carry, because it would never work.
+func checkOperatorKey(key string) error {
+	switch {
+	case key == "":
+		return nil
+	case !strings.HasPrefix(key, "lk_") || len(key) < operatorKeyLength:
+		return fmt.Errorf("want lk_… of %d characters or more", operatorKeyLength)
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("want letters, digits and punctuation of ASCII alone, without white space inside")
+	}
+	return nil
 }
 
 // Check says what is wrong with the database's part.
@@ -105,7 +117,7 @@ func (d Database) EmbeddedPath() (path string, embedded bool) {
 func (s Server) Proxies() ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, text := range s.TrustedProxies {
-		text = strings.TrimSpace(text)
+		text = trim(text)
 		if address, err := netip.ParseAddr(text); err == nil {
 			networks = append(networks, netip.PrefixFrom(address, address.BitLen()))
 			continue

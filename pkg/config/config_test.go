@@ -17,7 +17,7 @@ import (
 func parse(t *testing.T, args ...string) config.Server {
 	t.Helper()
 	var c config.Server
-	parser, err := kong.New(&c)
+	parser, err := kong.New(&c, config.Settings())
 	require.NoError(t, err)
 	_, err = parser.Parse(args)
 	require.NoError(t, err)
@@ -28,7 +28,7 @@ func TestDefaultsAreGood(t *testing.T) {
 	c := parse(t)
 	require.NoError(t, c.Check())
 	require.Equal(t, "127.0.0.1:8080", c.Addr)
-	require.Equal(t, "http://localhost:8080", c.PublicURL)
+	require.Equal(t, "http://localhost:8080", c.PublicURL.String())
 	require.Positive(t, c.Slots())
 }
 
@@ -50,11 +50,12 @@ func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
 		require.NotContains(t, err.Error(), "lk_short")
 	}
 	require.ErrorContains(t, parse(t, "--database-url=postgres://db/latchkey").Check(), "LATCHKEY_SECRET_KEY")
-	for _, url := range []string{"latchkey.db", "mysql://root:hunter22@db/latchkey", ""} {
+	for _, url := range []string{"latchkey.db", "mysql://root:hunter22@db/latchkey"} {
 		err := parse(t, "--database-url="+url).Check()
 		require.ErrorContains(t, err, "LATCHKEY_DATABASE_URL")
 		require.NotContains(t, err.Error(), "hunter22")
 	}
+	require.ErrorContains(t, config.Database{}.Check(), "LATCHKEY_DATABASE_URL")
 }
 
 func TestProxiesReadsNetworksAndAddresses(t *testing.T) {

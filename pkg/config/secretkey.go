@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
@@ -29,7 +28,7 @@ func (d Database) Ring() (*keyring.Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret key beside the database: %w", err)
 	}
-	ring, err := keyring.Parse(strings.TrimSpace(string(text)))
+	ring, err := keyring.Parse(trim(string(text)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
