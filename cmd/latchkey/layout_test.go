@@ -17,23 +17,28 @@ import (
 
 // tiers place every package: an import only ever points to a lower number, or to a pair in withinTier.
 var tiers = map[string]int{
+	// ground
 	"fault": 0, "spreadsheet": 0, "slidinglog": 0, "ids": 0, "clock": 0,
-	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1, "mail": 1,
+	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1, "mail": 1, "ratelimit": 1,
 	"digest": 2, "queue": 2,
+	// records
 	"audit":   3,
 	"portal":  4,
-	"account": 5, "lockout": 5, "apikey": 5, "ratelimit": 5, "accesstoken": 5,
-	"session": 6, "onetime": 6, "delivery": 6, // of accounts
-	"admission":     6,
-	"challenge":     7, // a secret and the message that carries it
-	"passwordreset": 8, "invitation": 8,
-	"dispatch":     9, // derives secrets and codes as it sends
-	"login":        9, // mails who has no password yet
-	"erasure":      9, // knows everything that is kept of a person, or of a portal
-	"registration": 10,
-	"app":          11,
-	"api":          12,
-	"cmd":          13,
+	"account": 5, "lockout": 5, "apikey": 5, "accesstoken": 5,
+	"session": 6, "onetime": 6, "delivery": 6,
+	// decision
+	"admission": 7,
+	// deeds
+	"challenge":     8, // a secret and the message that carries it
+	"passwordreset": 9, "invitation": 9,
+	"dispatch":     10, // derives secrets and codes as it sends
+	"login":        10, // mails the link to people who have no password yet
+	"erasure":      10, // knows every row about a person, or of a portal
+	"registration": 11,
+	// composition
+	"app": 12,
+	"api": 13,
+	"cmd": 14,
 }
 
 var withinTier = [][2]string{{"config", "keyring"}}
