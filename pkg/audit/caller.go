@@ -18,11 +18,8 @@ func APIKey(id ids.APIKey) Actor { return Actor{"api_key:" + id.String()} }
 // Person is a person who is logged in.
 func Person(accountID ids.Account) Actor { return Actor{"account:" + accountID.String()} }
 
-// Terminal is whoever runs a command of this program.
+// Terminal is the person who runs a command of this program.
 func Terminal() Actor { return Actor{"terminal"} }
-
-// Stranger is a caller who has not shown who they are.
-func Stranger() Actor { return Actor{} }
 
 // String is the actor as the audit trail keeps it; "" for a stranger.
 func (a Actor) String() string { return a.text }

@@ -14,8 +14,8 @@ func TestInboxIsSortedByDate(t *testing.T) {
 	t.Parallel()
 	var inbox Inbox
 	now := time.Now()
-	for _, minutes := range []time.Duration{2, 1, 3} {
-		inbox.add(&outgoing{Message: &mail.Message{Date: now.Add(minutes * time.Minute)}})
+	for _, later := range []time.Duration{2 * time.Minute, time.Minute, 3 * time.Minute} {
+		inbox.add(&outgoing{Message: &mail.Message{Date: now.Add(later)}})
 	}
 	var order []time.Duration
 	for _, m := range inbox.Messages() {

@@ -118,7 +118,7 @@ func BenchmarkMe(b *testing.B) {
 			serve(b, h, r)
 		}, func(ctx context.Context) error {
 			ed25519.Verify(public, input, signature)
-			return readEmail(h, ctx, ada)
+			return readEmail(ctx, h, ada)
 		})
 	})
 }
@@ -128,7 +128,7 @@ func BenchmarkLookup(b *testing.B) {
 	benchEach(b, func(b *testing.B, h *apitest.Harness, ada apitest.Person) {
 		body := apitest.Encode(b, apitest.Object{"email": ada.Email})
 		benchTogether(b, func() { serve(b, h, h.Request(b, "POST", ada.Portal.Front+"/lookup", body)) },
-			func(ctx context.Context) error { return readEmail(h, ctx, ada) })
+			func(ctx context.Context) error { return readEmail(ctx, h, ada) })
 	})
 }
 
@@ -169,7 +169,7 @@ func BenchmarkRefresh(b *testing.B) {
 }
 
 // readEmail is the least that any answer about an account costs.
-func readEmail(h *apitest.Harness, ctx context.Context, who apitest.Person) error {
+func readEmail(ctx context.Context, h *apitest.Harness, who apitest.Person) error {
 	var email string
 	return h.DB.From(ctx).Raw("SELECT email FROM accounts WHERE portal_id = ? AND email_canonical = ?", who.Portal.ID, who.Email).
 		Row().Scan(&email)
