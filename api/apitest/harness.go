@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
@@ -47,7 +48,7 @@ func New(t testing.TB, db *database.DB, adjust ...ServerOption) *Harness {
 	t.Helper()
 	ring, err := keyring.Parse(SecretKey)
 	require.NoError(t, err)
-	h := &Harness{DB: db, ring: ring, Clock: &Clock{at: time.Now()}, Log: newLogCapture(t)}
+	h := &Harness{DB: db, ring: ring, Clock: &Clock{at: clock.Clock(time.Now).Now()}, Log: newLogCapture(t)}
 	h.Server = h.NewServer(t, db, adjust...)
 	return h
 }

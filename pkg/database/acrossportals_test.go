@@ -22,12 +22,12 @@ var acrossPortals = map[string][]string{
 	"pkg/delivery/repository.go": {
 		"how much mail waits is told of the whole installation", "old messages are swept at every portal",
 	},
-	"pkg/invitation/repository.go":     {"invitations that ended long ago are swept"},
-	"pkg/installation/installation.go": {"a copied database starts anew under another secret key"},
-	"pkg/lockout/repository.go":        {"counts that are over are swept"},
-	"pkg/onetime/repository.go":        {"what is long over is swept, whosever it was"},
-	"pkg/portal/repository.go":         {"a domain leads to its portal"},
-	"pkg/session/repository.go":        {"sessions that ended are swept"},
+	"pkg/invitation/repository.go": {"invitations that ended long ago are swept"},
+	"pkg/digest/key.go":            {"a copied database starts anew under another secret key"},
+	"pkg/lockout/repository.go":    {"counts that are over are swept"},
+	"pkg/onetime/repository.go":    {"what is long over is swept, whosever it was"},
+	"pkg/portal/repository.go":     {"a domain leads to its portal"},
+	"pkg/session/repository.go":    {"sessions that ended are swept"},
 }
 
 func TestAcrossPortalsCallers(t *testing.T) {
