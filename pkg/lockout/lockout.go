@@ -1,5 +1,4 @@
-// Package lockout counts wrong passwords for each address, existing or not, and locks the password when they are too
-// many.
+// Package lockout counts wrong passwords for each address, existing or not, and locks the password after too many.
 package lockout
 
 import (
@@ -9,32 +8,33 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
-// Kind separates counts, so that one door's failures never shut another.
+// Kind separates counts, so that failures at one place never lock another.
 type Kind string
 
-// The counts. A trusted device has one of its own, so that a stranger cannot lock the owner out.
+// Login counts wrong passwords at login, CurrentPassword those typed to change the own password.
 const (
 	Login           Kind = "login"
 	CurrentPassword Kind = "current_password"
 )
 
-// InARow is how many failures in a row, tries while locked apart, switch the password off until it is reset.
+// InARow is the number of failures in a row that switch the password off until it is reset. A try while the password is
+// locked does not count.
 const InARow = 100
 
-// doublingWithin is how soon after a lock the next one is twice as long (contract §3).
+// doublingWithin is the time after a lock in which the next lock is twice as long.
 const doublingWithin = 24 * time.Hour
 
-// State is where the count of an address stands. The zero State has seen no failure.
+// State is the count of an address. The zero State has no failures.
 type State struct {
 	failures    slidinglog.Log
 	inARow      int64
 	lockedUntil int64 // Unix milliseconds
 }
 
-// window is how long a failure counts. One that is exactly as old as the setting says still does.
+// window is the time for which a failure counts. A failure exactly as old as the setting still counts.
 func window(rules portal.Lockout) time.Duration { return rules.Window.Duration() + time.Millisecond }
 
-// Locked tells until when the password is locked, if it is.
+// Locked reports whether the password is locked, and until when.
 func (s State) Locked(now time.Time) (until time.Time, locked bool) {
 	return time.UnixMilli(s.lockedUntil).UTC(), s.lockedUntil > now.UnixMilli()
 }
@@ -42,10 +42,10 @@ func (s State) Locked(now time.Time) (until time.Time, locked bool) {
 // ResetRequired reports whether the password is off until it is reset.
 func (s State) ResetRequired() bool { return s.inARow >= InARow }
 
-// Clean reports whether a success would leave the state as it is.
+// Clean reports whether a success would change nothing.
 func (s State) Clean() bool { return s.failures == "" && s.inARow == 0 }
 
-// Failed is how many failures count towards the next lock; all of them while locked.
+// Failed is the number of failures that count towards the next lock. While the password is locked it is the threshold.
 func (s State) Failed(rules portal.Lockout, now time.Time) int {
 	if _, locked := s.Locked(now); locked {
 		return rules.Threshold
@@ -53,7 +53,7 @@ func (s State) Failed(rules portal.Lockout, now time.Time) int {
 	return min(s.failures.Count(window(rules), now), rules.Threshold)
 }
 
-// Remaining is how many more failures are heard before the password is locked or off.
+// Remaining is the number of further failures until the password is locked or off.
 func (s State) Remaining(rules portal.Lockout, now time.Time) int {
 	if s.ResetRequired() {
 		return 0

@@ -34,7 +34,7 @@ func named(name string) (d digest.Digest) {
 	return d
 }
 
-// model is the contract's words in plain Go: what the one statement has to do.
+// model is the rule in plain Go: what the statements have to do.
 type model struct {
 	failures           []time.Time // that count towards a lock
 	inARow             int
@@ -78,8 +78,8 @@ func (m *model) succeed(now time.Time) {
 	}
 }
 
-// Whatever comes in whatever order at whatever distance, the statements do what the model does.
-func TestStatementsDoWhatTheContractSays(t *testing.T) {
+// For random events in random order at random distances, the statements do what the model does.
+func TestStatementsDoWhatTheModelDoes(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		repo, portalID := NewRepository(db), newPortal(t, db)
@@ -104,20 +104,20 @@ func TestStatementsDoWhatTheContractSays(t *testing.T) {
 					require.NoError(t, repo.Forget(t.Context(), portalID, Login, subject))
 					*m = model{}
 				default:
-					state, counted, err := repo.Fail(t.Context(), portalID, Login, subject, rules, now)
+					state, counted, err := repo.Fail(t.Context(), portalID, Failure{Login, subject, rules, now})
 					require.NoError(t, err)
 					require.Equal(t, m.fail(rules, now), counted, at)
-					requireSame(t, m, state, rules, now, at)
+					m.requireSame(t, state, rules, now, at)
 				}
 				state, err := repo.Get(t.Context(), portalID, Login, subject)
 				require.NoError(t, err)
-				requireSame(t, m, state, rules, now, at)
+				m.requireSame(t, state, rules, now, at)
 			}
 		}
 	})
 }
 
-// pick is which step in time comes next; to the end of a lock only while there is one.
+// pick chooses the next step in time. The step to the end of a lock is chosen only while there is a lock.
 func pick(random *rand.Rand, locked bool) int {
 	weights := []int{30, 30, 30, 3, 30, 1}
 	if !locked {
@@ -134,7 +134,8 @@ func sum(of []int) (total int) {
 	return total
 }
 
-func requireSame(t *testing.T, m *model, state State, rules portal.Lockout, now time.Time, at string) {
+// requireSame compares a state with the model. at says where the test is.
+func (m *model) requireSame(t *testing.T, state State, rules portal.Lockout, now time.Time, at string) {
 	t.Helper()
 	until, locked := state.Locked(now)
 	require.Equal(t, m.locked(now), locked, at)
@@ -146,7 +147,7 @@ func requireSame(t *testing.T, m *model, state State, rules portal.Lockout, now 
 	require.Equal(t, m.inARow >= InARow, state.ResetRequired(), at)
 }
 
-// Counts of other kinds, addresses and portals are other counts.
+// Each kind, address and portal has a count of its own.
 func TestCountsAreApart(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -154,7 +155,7 @@ func TestCountsAreApart(t *testing.T) {
 		ada, bob := named("ada"), named("bob")
 		ctx := t.Context()
 		for range 5 {
-			_, counted, err := repo.Fail(ctx, here, Login, ada, rules, noon)
+			_, counted, err := repo.Fail(ctx, here, Failure{Login, ada, rules, noon})
 			require.NoError(t, err)
 			require.True(t, counted)
 		}
@@ -193,7 +194,7 @@ func TestCountsAreApart(t *testing.T) {
 	})
 }
 
-// A success says whether it cleared the count: not where a lock came first, or no count ever was.
+// A success reports whether it cleared the count: not where a lock came first, or where there is no count.
 func TestSucceedSaysWhetherItCleared(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -205,7 +206,7 @@ func TestSucceedSaysWhetherItCleared(t *testing.T) {
 		}
 		require.False(t, succeed(noon))
 		for range 5 {
-			_, _, err := repo.Fail(context.Background(), portalID, Login, subject, rules, noon)
+			_, _, err := repo.Fail(context.Background(), portalID, Failure{Login, subject, rules, noon})
 			require.NoError(t, err)
 		}
 		require.False(t, succeed(noon.Add(15*time.Minute-time.Millisecond)))

@@ -94,7 +94,9 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 
 func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject digest.Digest) error {
 	now := s.clock.Now()
-	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.CurrentPassword, subject, p.Lockout, now)
+	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Failure{
+		Kind: lockout.CurrentPassword, Digest: subject, Rules: p.Lockout, At: now,
+	})
 	if err != nil {
 		return err
 	}

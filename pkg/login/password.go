@@ -175,7 +175,9 @@ func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subj
 // countFailure counts a wrong password and says how many are left, or that the lock came first.
 func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest) error {
 	now := s.clock.Now()
-	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Login, subject, p.Lockout, now)
+	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Failure{
+		Kind: lockout.Login, Digest: subject, Rules: p.Lockout, At: now,
+	})
 	if err != nil {
 		return err
 	}

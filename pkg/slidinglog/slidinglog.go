@@ -1,6 +1,6 @@
 // Package slidinglog counts events in sliding windows. A log is a text of times that a table keeps in one column: newest
-// first, each of the same width, so that SQL can read the nth and compare it as text. One statement can then count an
-// event or refuse it, whatever else happens at once.
+// first, each of the same width, so that SQL can read the nth time and compare it as text. One statement can then count
+// an event or refuse it, however many statements run at once.
 package slidinglog
 
 import (
@@ -29,7 +29,7 @@ func Of(millis int64) Log {
 // Len is how many times the log holds.
 func (l Log) Len() int { return len(l) / Width }
 
-// Nth is the nth newest time in Unix milliseconds, from 1; 0 where the log has fewer.
+// Nth is the nth newest time in Unix milliseconds, counted from 1. It is 0 where the log has fewer times.
 func (l Log) Nth(n int) int64 {
 	if l.Len() < n {
 		return 0
@@ -41,7 +41,7 @@ func (l Log) Nth(n int) int64 {
 	return millis
 }
 
-// Holds reports whether the log has a time.
+// Holds reports whether a time is in the log.
 func (l Log) Holds(millis int64) bool {
 	for n := 1; n <= l.Len(); n++ {
 		if l.Nth(n) == millis {
@@ -51,7 +51,7 @@ func (l Log) Holds(millis int64) bool {
 	return false
 }
 
-// Count is how many of the newest times are younger than a window; a time exactly as old does not count.
+// Count is the number of times that are younger than the window. A time exactly as old as the window does not count.
 func (l Log) Count(window time.Duration, now time.Time) int {
 	cutoff, n := now.Add(-window).UnixMilli(), 0
 	for n < l.Len() && l.Nth(n+1) > cutoff {
@@ -60,13 +60,13 @@ func (l Log) Count(window time.Duration, now time.Time) int {
 	return n
 }
 
-// Quota is how many times a log may have within a sliding window.
+// Quota is the number of times that a log may have within a sliding window.
 type Quota struct {
 	N      int
 	Within time.Duration
 }
 
-// Left is how many more times every one of the quotas has room for.
+// Left is the number of further times that every quota has room for.
 func (l Log) Left(quotas []Quota, now time.Time) int {
 	left := quotas[0].N
 	for _, q := range quotas {
@@ -75,7 +75,8 @@ func (l Log) Left(quotas []Quota, now time.Time) int {
 	return left
 }
 
-// RoomFrom is when every one of the quotas has room for another time; the zero time for a log that never was full.
+// RoomFrom is the time from which every quota has room for another event. It is the zero time for a log that was never
+// full.
 func (l Log) RoomFrom(quotas []Quota) time.Time {
 	var from time.Time
 	for _, q := range quotas {

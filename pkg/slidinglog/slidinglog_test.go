@@ -72,7 +72,7 @@ func TestTimesSort(t *testing.T) {
 	}
 }
 
-// The database must refuse exactly what Left says there is no room for.
+// The database must refuse an event exactly where Left is 0.
 func TestSQLAgreesWithGo(t *testing.T) {
 	t.Parallel()
 	const keep = 5

@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// Octets is how long a log of n times is.
+// Octets is the length of a log of n times.
 func Octets(n int) int { return n * Width }
 
-// Start is where the nth newest time begins, as SQL counts characters.
+// Start is the position at which the nth newest time begins. SQL counts characters from 1.
 func Start(n int) int { return Octets(n-1) + 1 }
 
-// SQLTime is the SQL of the time that begins at start, a number or a parameter: compare it with a Log of one time. It is
-// less than any time where the log is shorter.
+// SQLTime is the SQL expression for the time that begins at start, which is a number or a parameter. Compare it with a
+// Log of one time. Where the log is shorter, it is less than every time.
 func SQLTime(column string, start any) string {
 	return fmt.Sprintf("substr(%s, %v, %d)", column, start, Width)
 }
 
-// SQLAdd is the SQL of a log with a newer time before it, cut to a length in octets, a number or a parameter.
+// SQLAdd is the SQL expression for a log with a newer time in front. It cuts the log to a length in octets, which is a
+// number or a parameter.
 func SQLAdd(newer, column string, octets any) string {
 	return fmt.Sprintf("substr(%s || %s, 1, %v)", newer, column, octets)
 }
 
-// SQLFull is the SQL that says whether some quota has no room for another time. Its parameters are named after name;
-// Bind gives them.
+// SQLFull is the SQL condition that some quota has no room for another time. Its parameters begin with name. Bind sets
+// them.
 func SQLFull(column, name string, quotas []Quota) string {
 	full := make([]string, len(quotas))
 	for i, q := range quotas {
@@ -33,7 +34,7 @@ func SQLFull(column, name string, quotas []Quota) string {
 	return "(" + strings.Join(full, " OR ") + ")"
 }
 
-// Bind gives the parameters of an SQLFull of the same name and quotas.
+// Bind sets the parameters of an SQLFull with the same name and quotas.
 func Bind(args map[string]any, name string, quotas []Quota, now time.Time) {
 	for i, q := range quotas {
 		args[parameter(name, i)] = At(now.Add(-q.Within))
