@@ -1,6 +1,6 @@
 // Package onetime is the ledger of one-time secrets: the links and typed codes that confirm an address, set a password
-// or log in. A secret stands nowhere. It is derived from the secret key over what its row holds, one row for each
-// portal, purpose and address, existing or not: so the newest alone can be good, and a stolen database opens nothing.
+// or log in. No secret is stored. It is derived from the secret key and from its row, of which each portal, purpose and
+// address has one, existing or not. So only the newest secret can be good, and a stolen database opens nothing.
 package onetime
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
-// Purpose is what a secret is for. Of one purpose and subject only the newest counts.
+// Purpose is what a secret is for. Only the newest secret of a purpose and address can be redeemed.
 type Purpose string
 
 // The purposes. Setting the first password and resetting one are one purpose; the variant tells them apart.
@@ -21,29 +21,30 @@ const (
 	Confirmation Purpose = "confirmation"
 	Password     Purpose = "password"
 	LoginCode    Purpose = "login_code"
-	// Invitation has rows for how often one may be asked for again. What is mailed is the code of the invitation itself.
+	// Invitation has rows that count how often the mail is asked for again. The mail carries the invitation's own code.
 	Invitation Purpose = "invitation"
 )
 
-// Kept is how long a row is kept after it expired and was last touched (contract §2): until then a bad secret can be
-// told used, superseded and expired apart.
+// Kept is how long a row is kept after its secret expired and the row last changed. Until then a bad secret can be told
+// apart as used, superseded or expired.
 const Kept = 30 * 24 * time.Hour
 
-// Tries are how many wrong codes are heard for one secret, whatever races.
+// Tries is the number of wrong codes that one secret accepts, however many are tried at once.
 const Tries = 5
 
-// offAfter is how many wrong codes in a row, across secrets, switch typed codes off.
+// offAfter is the number of wrong codes in a row, across secrets, that switch typed codes off.
 const offAfter = 100
 
-// How often is often enough, for one purpose and subject (contract §2).
+// How often a secret may be asked for, and wrong codes tried, for one purpose and address.
 var (
 	askQuotas = []slidinglog.Quota{{N: 1, Within: time.Minute}, {N: 5, Within: time.Hour}, {N: 20, Within: 24 * time.Hour}}
-	// What an administrator sends has a cool-down of its own and no caps.
+	// An administrator has a cool-down of their own and no caps.
 	sendQuotas  = []slidinglog.Quota{{N: 1, Within: time.Minute}}
 	wrongQuotas = []slidinglog.Quota{{N: 15, Within: time.Hour}, {N: 50, Within: 24 * time.Hour}}
 )
 
-// Account is what a secret rests on: it dies when the stamp changes, or the account is disabled or goes.
+// Account is the account that a secret is for. The secret ends when the stamp changes, or the account is disabled or
+// deleted.
 type Account struct {
 	ID            ids.Account
 	SecurityStamp uuid.UUID
@@ -54,21 +55,21 @@ type IssueRequest struct {
 	Purpose Purpose
 	// EmailDigest is the keyed digest of the address.
 	EmailDigest digest.Digest
-	// Account is nil for nobody: the same row is written, and no secret of it is ever good.
+	// Account is nil for an address without one. The same row is then written, and its secret is never good.
 	Account *Account
 	Variant string
 	TTL     time.Duration
 	// ByAdministrator leaves the person's cool-down and caps alone.
 	ByAdministrator bool
-	// DeliveryID is the message that carries it.
+	// DeliveryID is the message that carries the secret.
 	DeliveryID ids.Delivery
 }
 
-// Issued is a secret that was.
+// Issued describes a secret that was issued.
 type Issued struct {
 	Generation int64
 	ExpiresAt  time.Time
-	// ResendAfter is when the same caller may ask for the next one: a minute, or longer where a cap is reached.
+	// ResendAfter is the time until the same caller may ask for the next one: a minute, or longer where a cap is reached.
 	ResendAfter time.Duration
 	DeliveryID  ids.Delivery
 }
@@ -81,28 +82,28 @@ type Secret struct {
 	Variant   string
 }
 
-// Credential is what a person gives back: the token of a link, or else a typed code and whose it is.
+// Credential is a secret that a person presents: the token of a link, or a typed code with the address's digest.
 type Credential struct {
 	Token       string
 	EmailDigest digest.Digest
 	Code        string
 }
 
-// Checked is a secret that was good when it was looked at.
+// Checked is a secret that was good when Check read its row.
 type Checked struct {
 	AccountID ids.Account
-	// SecurityStamp is the account's. Consume sees the account as it was when its statement began, so what follows in
-	// its transaction must find this stamp once more as it writes to the account.
+	// SecurityStamp is the account's. Consume sees the account as it was when its statement began. A later statement in the
+	// same transaction must therefore check this stamp again when it writes to the account.
 	SecurityStamp uuid.UUID
 	EmailDigest   digest.Digest
-	Email         string // the account's, as typed; Check alone tells it
+	Email         string // the account's, as typed; only Check sets it
 	Variant       string
 	ExpiresAt     time.Time
 	Generation    int64
 	proof         proof
 }
 
-// proof is how a Found came to be: only Check makes one, so nothing else can be consumed.
+// proof shows that Check made a Checked. Consume takes nothing else.
 type proof struct {
 	seed
 	typed     bool

@@ -11,25 +11,25 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// errInTx is a mistake of the program's: a wrong code must stay counted though what it was typed for is taken back.
+// errInTx is a mistake in the program. A transaction that rolls back would forget a wrong code.
 var errInTx = errors.New("onetime: codes are checked outside a transaction, and consumed inside it")
 
-// codeRounds is how often a code is compared anew because a newer secret was issued, or the last try that is heard was
-// counted, since the row was read: once each, which a cool-down and the exhausted tries see to.
+// codeRounds is how often a code is compared again because the row changed after it was read. Two things can change it: a
+// newer secret was issued, or the last try was counted. The cool-down and the count allow each of them once.
 const codeRounds = 3
 
-// Check says whether a secret is good, and consumes nothing. A wrong code is counted, once and for all, which is why a
-// code is not checked inside a transaction. An entry that cannot be a code, since it is not 6 digits, is as wrong as a
-// changed token and counts as little: it tells a guesser nothing. What is found of a refused secret is whose it was meant to be, for the audit trail: nothing of a forged token,
-// or of what is no code.
+// Check reports whether a secret is good, and consumes nothing. A wrong code is counted for good, so a code is never
+// checked inside a transaction. Input that cannot be a code is token_invalid and is not counted: it tells a guesser
+// nothing. For a refused secret Check returns the account that it was meant for, for the audit trail, but not for a
+// forged token or for input that cannot be a code.
 //
 // Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
 // token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
-func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, given Credential) (Checked, error) {
-	if given.Token == "" {
-		return s.checkCode(ctx, portalID, purpose, given)
+func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, presented Credential) (Checked, error) {
+	if presented.Token == "" {
+		return s.checkCode(ctx, portalID, purpose, presented)
 	}
-	of, err := readToken(s.ring, portalID, purpose, given.Token)
+	of, err := readToken(s.ring, portalID, purpose, presented.Token)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -43,39 +43,41 @@ func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpos
 	return row.found(proof{seed: of}), nil
 }
 
-func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, given Credential) (Checked, error) {
+func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, presented Credential) (Checked,
+	error) {
 	if s.repo.inTx(ctx) {
 		return Checked{}, errInTx
 	}
-	code, ok := readCode(given.Code)
+	code, ok := readCode(presented.Code)
 	if !ok {
 		return Checked{}, fault.New(fault.TokenInvalid)
 	}
 	return database.Retry(codeRounds, database.ErrNotFound, func() (Checked, error) {
 		now := s.clock.Now()
-		row, err := s.repo.read(ctx, portalID, purpose, given.EmailDigest)
+		row, err := s.repo.read(ctx, portalID, purpose, presented.EmailDigest)
 		if err != nil {
 			return Checked{}, err
 		}
 		if err := row.refusal(now); err != nil {
-			return row.refused(given.EmailDigest), err
+			return row.refused(presented.EmailDigest), err
 		}
-		if of, matched := s.match(row, seed{portalID: portalID, purpose: purpose, emailDigest: given.EmailDigest}, code); matched {
+		facts := seed{portalID: portalID, purpose: purpose, emailDigest: presented.EmailDigest}
+		if of, matched := s.match(row, facts, code); matched {
 			if err := row.verdict(of.generation, now); err != nil {
-				return row.refused(given.EmailDigest), err
+				return row.refused(presented.EmailDigest), err
 			}
 			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
 		}
-		left, err := s.miss(ctx, portalID, purpose, given.EmailDigest, row, now)
+		left, err := s.miss(ctx, portalID, guess{purpose, presented.EmailDigest, row, now})
 		if err != nil {
-			return Checked{}, err // not found: it was not counted
+			return Checked{}, err // ErrNotFound: the row has changed
 		}
-		return row.refused(given.EmailDigest), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+		return row.refused(presented.EmailDigest), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
 	})
 }
 
-// match finds the generation that a code is of: the newest, one that was redeemed, or any other that the row still knows.
-// Nobody's newest is of none: it was sent to nobody.
+// match finds the generation that a code belongs to: the newest, a redeemed one, or any other in the row's log, in this
+// order. The newest secret of an address without an account matches no code: it was sent to nobody.
 func (s *Service) match(row *row, of seed, code string) (found seed, matched bool) {
 	for generation, key := range row.issued.all() {
 		of.generation, of.key = generation, key
@@ -89,20 +91,28 @@ func (s *Service) match(row *row, of seed, code string) (found seed, matched boo
 	return found, matched
 }
 
-// miss counts a wrong code though its caller has hung up: he may have seen the answer to another one. It gives how many
-// more are heard. Errors: database.ErrNotFound when it was not counted.
-func (s *Service) miss(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, was *row, now time.Time) (int, error) {
+// guess is a wrong code.
+type guess struct {
+	purpose     Purpose
+	emailDigest digest.Digest
+	was         *row // that the code was compared with
+	at          time.Time
+}
+
+// miss counts a wrong code, even if the caller has hung up, and returns the number of further wrong codes.
+// Errors: database.ErrNotFound when it was not counted because the row has changed.
+func (s *Service) miss(ctx context.Context, portalID ids.Portal, g guess) (int, error) {
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
-	after, err := s.repo.miss(ctx, portalID, purpose, subject, was, now)
+	after, err := s.repo.miss(ctx, portalID, g)
 	if err != nil {
 		return 0, err
 	}
-	return after.remaining(now), nil
+	return after.remaining(g.at), nil
 }
 
-// Consume redeems what Check found, exactly once, whatever races: in the caller's transaction, with what the secret is
-// for. Whatever may have happened since Check is checked once more.
+// Consume redeems a secret that Check found, exactly once, however many try at once. Call it in the transaction that does
+// what the secret is for. It checks everything once more that may have changed since Check.
 //
 // Errors: Check's.
 func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purpose, found Checked) error {
@@ -113,7 +123,7 @@ func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purp
 	return err
 }
 
-// RedeemToken is Check and Consume of a token in one statement, for where nothing is to be done between them.
+// RedeemToken is Check and Consume of a token in one statement.
 //
 // Errors: Check's.
 func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Checked, error) {
@@ -143,7 +153,7 @@ func (s *Service) consume(ctx context.Context, p proof) (Checked, error) {
 	if err == nil {
 		err = row.tokenVerdict(p.seed, now)
 	}
-	if err == nil { // it was not good a moment ago, and is now
+	if err == nil { // it was bad a moment ago, and is good now
 		err = fault.New(fault.Unavailable).After(time.Second)
 	}
 	return Checked{}, err

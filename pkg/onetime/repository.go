@@ -16,15 +16,16 @@ import (
 // Repository keeps the ledger.
 type Repository struct{ db *database.DB }
 
-// NewRepository keeps the ledger in db.
+// NewRepository returns the ledger in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// history is how many generations and times the logs keep, wrong codes apart: those that their longest quota needs.
+// history is the number of generations and times that the logs keep, as many as the longest quota needs. The log of wrong
+// codes is longer.
 const history = 20
 
-// issueAnew is one statement that gives the row its next generation, or changes nothing and returns no row where a
-// cool-down or cap holds: of any number at once, exactly as many as are allowed come through.
-func issueAnew(held string) string {
+// issueUnless is raw SQL because one statement has to decide the race: it gives the row its next generation, or changes
+// nothing and returns no row where held is true. Of any number of calls at once exactly as many pass as are allowed.
+func issueUnless(held string) string {
 	return fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject, generation, key_id, variant, expires_at,
 		redeemed, tries, wrong_in_a_row, account_id, security_stamp, delivery_id, issued, asked, sent, wrong, updated_at)
 	VALUES (@portal, @purpose, @subject, @now, @key, @variant, @expires, '', 0, 0, @account, @stamp, @delivery, @issued,
@@ -47,8 +48,8 @@ func issueAnew(held string) string {
 }
 
 var (
-	issueAsked = issueAnew(slidinglog.SQLFull("onetime_secrets.asked", "asked", askQuotas))
-	issueSent  = issueAnew(slidinglog.SQLFull("onetime_secrets.sent", "sent", sendQuotas))
+	issueAsked = issueUnless(slidinglog.SQLFull("onetime_secrets.asked", "asked", askQuotas))
+	issueSent  = issueUnless(slidinglog.SQLFull("onetime_secrets.sent", "sent", sendQuotas))
 )
 
 // issue raises the generation. Errors: database.ErrNotFound when a cool-down or cap holds.
@@ -73,17 +74,18 @@ func (r *Repository) issue(ctx context.Context, portalID ids.Portal, w IssueRequ
 	return &after, database.Err(err)
 }
 
-// read reads the row of a subject, and the account as it is now. There is none for an address for which nothing ever
-// happened, which reads as the zero row.
-func (r *Repository) read(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest) (*row, error) {
+// read reads the row of an address, and its account as it is now. An address without a row reads as the zero row. It is
+// raw SQL because one statement reads three tables on a hot path.
+func (r *Repository) read(ctx context.Context, portalID ids.Portal, purpose Purpose, emailDigest digest.Digest) (*row,
+	error) {
 	var of row
 	err := r.db.From(ctx).Raw(`SELECT o.generation, o.key_id, o.variant, o.expires_at, o.redeemed, o.tries,
 			o.wrong_in_a_row, o.account_id, o.security_stamp, o.delivery_id, o.issued, o.asked, o.sent, o.wrong,
 			a.id IS NOT NULL, COALESCE(a.email, ''), COALESCE(a.security_stamp = o.security_stamp, FALSE),
 			a.disabled_at IS NOT NULL,
-			COALESCE((SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id), 0)
+			COALESCE((SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = ? AND s.account_id = a.id), 0)
 		FROM onetime_secrets o LEFT JOIN accounts a ON a.portal_id = o.portal_id AND a.id = o.account_id
-		WHERE o.portal_id = ? AND o.purpose = ? AND o.subject = ?`, portalID, purpose, subject).Row().Scan(
+		WHERE o.portal_id = ? AND o.purpose = ? AND o.subject = ?`, portalID, portalID, purpose, emailDigest).Row().Scan(
 		&of.generation, &of.key, &of.variant, &of.expiresAt, &of.redeemed, &of.tries, &of.wrongInARow, &of.account,
 		&of.stamp, &of.delivery, &of.issued, &of.asked, &of.sent, &of.wrong, &of.exists, &of.email, &of.unchanged,
 		&of.disabled, &of.lastLogin)
@@ -93,20 +95,20 @@ func (r *Repository) read(ctx context.Context, portalID ids.Portal, purpose Purp
 	return &of, err
 }
 
-// heard is the SQL of row.refusal's opposite: whether typed codes are heard. An account's login after the newest wrong
-// code, at @login, ends the row of them.
-var heard = fmt.Sprintf(`(onetime_secrets.tries < %d AND NOT %s AND (onetime_secrets.wrong_in_a_row < %d OR %s))`,
+// accepting is the SQL condition that typed codes are accepted: the opposite of row.refusal. A login after the newest
+// wrong code, at @login, ends the run of wrong codes.
+var accepting = fmt.Sprintf(`(onetime_secrets.tries < %d AND NOT %s AND (onetime_secrets.wrong_in_a_row < %d OR %s))`,
 	Tries, slidinglog.SQLFull("onetime_secrets.wrong", "wrong", wrongQuotas), offAfter, loggedIn)
 
 var loggedIn = slidinglog.SQLTime("onetime_secrets.wrong", slidinglog.Start(1)) + ` < @login`
 
-func bindHeard(args map[string]any, lastLogin int64, now time.Time) {
+func bindAccepting(args map[string]any, lastLogin int64, now time.Time) {
 	args["login"] = slidinglog.Of(lastLogin)
 	slidinglog.Bind(args, "wrong", wrongQuotas, now)
 }
 
-// miss is one statement too: it counts nothing and returns no row where wrong codes are not heard any more, or a newer
-// secret came meanwhile. An address without a row gets one, of generation 0.
+// miss is raw SQL because one statement has to decide the race: it counts nothing and returns no row where codes are no
+// longer accepted, or a newer secret was issued meanwhile. An address without a row gets one of generation 0.
 var miss = fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject, generation, key_id, variant, expires_at,
 		redeemed, tries, wrong_in_a_row, issued, asked, sent, wrong, updated_at)
 	VALUES (@portal, @purpose, @subject, 0, 0, '', 0, '', 1, 1, '', '', '', @entry, @now)
@@ -117,27 +119,27 @@ var miss = fmt.Sprintf(`INSERT INTO onetime_secrets (portal_id, purpose, subject
 		updated_at = excluded.updated_at
 	WHERE onetime_secrets.generation = @generation AND %s
 	RETURNING tries, wrong_in_a_row, wrong`, loggedIn, slidinglog.SQLAdd("excluded.wrong", "onetime_secrets.wrong",
-	slidinglog.Octets(wrongQuotas[len(wrongQuotas)-1].N)), heard)
+	slidinglog.Octets(wrongQuotas[len(wrongQuotas)-1].N)), accepting)
 
-// miss counts a wrong code that was compared with what was read, and gives the counts after it. Errors:
-// database.ErrNotFound when it was not counted: read again.
-func (r *Repository) miss(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, was *row, now time.Time) (*row, error) {
+// miss counts a wrong code and returns the counts after it.
+// Errors: database.ErrNotFound when it was not counted because the row has changed.
+func (r *Repository) miss(ctx context.Context, portalID ids.Portal, g guess) (*row, error) {
 	args := map[string]any{
-		"portal": portalID, "purpose": purpose, "subject": subject, "generation": was.generation,
-		"entry": slidinglog.At(now), "now": now.UnixMilli(),
+		"portal": portalID, "purpose": g.purpose, "subject": g.emailDigest, "generation": g.was.generation,
+		"entry": slidinglog.At(g.at), "now": g.at.UnixMilli(),
 	}
-	bindHeard(args, was.lastLogin, now)
+	bindAccepting(args, g.was.lastLogin, g.at)
 	var after row
 	err := r.db.From(ctx).Raw(miss, args).Row().Scan(&after.tries, &after.wrongInARow, &after.wrong)
 	return &after, database.Err(err)
 }
 
-// redeem consumes a secret if it is good at this very moment. Of any number at once, one is given the row.
+// redeem is raw SQL because one statement has to decide the race: of any number of calls at once one gets the row.
 var redeem = fmt.Sprintf(`UPDATE onetime_secrets SET
 		redeemed = %s, wrong_in_a_row = 0, updated_at = @now
 	WHERE portal_id = @portal AND purpose = @purpose AND subject = @subject AND generation = @generation
 		AND key_id = @key AND %s <> @entry AND expires_at > @now
-		AND EXISTS (SELECT 1 FROM accounts a WHERE a.portal_id = onetime_secrets.portal_id
+		AND EXISTS (SELECT 1 FROM accounts a WHERE a.portal_id = @portal
 			AND a.id = onetime_secrets.account_id AND a.security_stamp = onetime_secrets.security_stamp
 			AND a.disabled_at IS NULL)`,
 	slidinglog.SQLAdd("@entry", "redeemed", slidinglog.Octets(history)),
@@ -145,7 +147,7 @@ var redeem = fmt.Sprintf(`UPDATE onetime_secrets SET
 
 const redeemed = ` RETURNING account_id, security_stamp, variant, expires_at`
 
-// redeem consumes a secret; a code only while codes are heard. Errors: database.ErrNotFound when it is not good.
+// redeem consumes a good secret, by a typed code only while codes are accepted. Errors: database.ErrNotFound for a bad one.
 func (r *Repository) redeem(ctx context.Context, p proof, now time.Time) (*row, error) {
 	args := map[string]any{
 		"portal": p.portalID, "purpose": p.purpose, "subject": p.emailDigest, "generation": p.generation, "key": p.key,
@@ -153,8 +155,8 @@ func (r *Repository) redeem(ctx context.Context, p proof, now time.Time) (*row, 
 	}
 	statement := redeem
 	if p.typed {
-		statement += " AND " + heard
-		bindHeard(args, p.lastLogin, now)
+		statement += " AND " + accepting
+		bindAccepting(args, p.lastLogin, now)
 	}
 	var of row
 	err := r.db.From(ctx).Raw(statement+redeemed, args).Row().Scan(&of.account, &of.stamp, &of.variant, &of.expiresAt)
@@ -167,11 +169,11 @@ func (r *Repository) inTx(ctx context.Context) bool {
 	return inTx
 }
 
-// sweep deletes some rows that expired, and were last touched, before a time; one that is touched meanwhile stays.
-// Codes that are off stay off, however long ago that was.
+// sweep deletes some rows that expired and last changed before a time. A row that changes meanwhile stays. Codes that are
+// off stay off for good.
 func (r *Repository) sweep(ctx context.Context, before time.Time, batch int) (int, error) {
 	const over = `expires_at < @before AND updated_at < @before AND wrong_in_a_row < @off`
-	ctx = database.AcrossPortals(ctx, "what is long over is swept, whosever it was")
+	ctx = database.AcrossPortals(ctx, "secrets that are long over are swept")
 	swept := r.db.From(ctx).Exec(`DELETE FROM onetime_secrets WHERE `+over+` AND (portal_id, purpose, subject) IN (
 		SELECT portal_id, purpose, subject FROM onetime_secrets WHERE `+over+` LIMIT @batch)`,
 		map[string]any{"before": before.UnixMilli(), "off": offAfter, "batch": batch})

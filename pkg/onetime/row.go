@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
-// row is what the ledger knows of a purpose and subject, and what has become of the account. The zero row is that of an
-// address for which nothing ever happened.
+// row is the ledger's row for a purpose and address, with the current state of its account. The zero row belongs to an
+// address that has none yet.
 type row struct {
 	generation  int64 // 0 before any
 	key         keyring.ID
@@ -25,7 +25,7 @@ type row struct {
 	redeemed    slidinglog.Log
 	tries       int
 	wrongInARow int
-	account     ids.Account // zero for nobody
+	account     ids.Account // zero for an address without one
 	stamp       uuid.NullUUID
 	delivery    ids.Delivery
 	issued      issues
@@ -33,14 +33,14 @@ type row struct {
 	sent        slidinglog.Log
 	wrong       slidinglog.Log
 
-	exists    bool // the account
+	exists    bool // the account does
 	email     string
-	unchanged bool  // it still has the stamp
-	disabled  bool  // it is
-	lastLogin int64 // when its newest session began; 0 for never
+	unchanged bool  // the account still has the stamp
+	disabled  bool  // the account is
+	lastLogin int64 // when the account's newest session began; 0 for never
 }
 
-// issues is a log of generations, each with the id of the key that its secret was derived under, as 8 hex digits.
+// issues is a log of generations, each with the id of the key that derived its secret, as 8 hex digits.
 type issues string
 
 const issueWidth = slidinglog.Width + 8
@@ -60,7 +60,7 @@ func (l issues) all() iter.Seq2[int64, keyring.ID] {
 	}
 }
 
-// verdict is what a genuine secret of a generation is told; nil when it is good.
+// verdict is why a genuine secret of a generation is refused. It is nil for a good one.
 //
 // Errors, in this order: token_used, token_superseded, account_disabled, token_expired.
 func (r *row) verdict(generation int64, now time.Time) error {
@@ -87,8 +87,8 @@ func (r *row) tokenVerdict(of seed, now time.Time) error {
 	return r.verdict(of.generation, now)
 }
 
-// forged reports whether a token was derived under another key than its secret was issued under. Whoever got hold of
-// an old key, which was replaced for that, makes no token of what is newer.
+// forged reports whether a token was derived under another key than its secret was issued under. A thief of a replaced
+// key can so forge no token of a newer secret.
 func (r *row) forged(of seed) bool {
 	for generation, key := range r.issued.all() {
 		if generation == of.generation {
@@ -98,10 +98,10 @@ func (r *row) forged(of seed) bool {
 	return false
 }
 
-// refusal is what every typed code is told while none is heard, even the right one; nil otherwise.
+// refusal is why every typed code is refused, even the right one. It is nil while codes are accepted.
 //
-// Errors: code_attempts_exhausted. Its RetryAfter is until a new code may be asked for, and where a window is full,
-// until it has room.
+// Errors: code_attempts_exhausted. Its RetryAfter is the time until a new code may be asked for or, where a window is
+// full, until the window has room.
 func (r *row) refusal(now time.Time) error {
 	var until time.Time
 	spent := r.tries >= Tries || r.wrongInARow >= offAfter && !r.loggedIn()
@@ -115,7 +115,7 @@ func (r *row) refusal(now time.Time) error {
 	return fault.New(fault.CodeAttemptsExhausted).After(wait(later(until, room), now))
 }
 
-// free tells from when on a person, or an administrator, may have the next secret issued.
+// free is the time from which a person, or an administrator, may have the next secret issued.
 func (r *row) free(byAdministrator bool) time.Time {
 	if byAdministrator {
 		return r.sent.RoomFrom(sendQuotas)
@@ -123,10 +123,10 @@ func (r *row) free(byAdministrator bool) time.Time {
 	return r.asked.RoomFrom(askQuotas)
 }
 
-// loggedIn reports whether the person has logged in since the newest wrong code: that ends the row of them.
+// loggedIn reports whether the person has logged in since the newest wrong code. A login ends the run of wrong codes.
 func (r *row) loggedIn() bool { return r.wrong.Nth(1) < r.lastLogin }
 
-// remaining is how many more wrong codes are heard.
+// remaining is the number of further wrong codes that are accepted.
 func (r *row) remaining(now time.Time) int {
 	return max(0, min(Tries-r.tries, r.wrong.Left(wrongQuotas, now), offAfter-r.wrongInARow))
 }
@@ -138,12 +138,12 @@ func (r *row) found(p proof) Checked {
 	}
 }
 
-// refused is what is told of a genuine secret that is not good, or of a wrong code: whose it was meant to be.
+// refused names the account that a bad secret or a wrong code was meant for.
 func (r *row) refused(subject digest.Digest) Checked {
 	return Checked{AccountID: r.account, EmailDigest: subject}
 }
 
-// wait is until then, and a second at least: a 429 always carries Retry-After.
+// wait is the time until then, at least a second: a 429 always carries Retry-After.
 func wait(until, now time.Time) time.Duration { return max(until.Sub(now), time.Second) }
 
 func later(a, b time.Time) time.Time {

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// seed is what a secret is derived from. Token and code are two faces of it, under subkeys of their own.
+// seed holds the facts that a secret is derived from. Token and code are derived under subkeys of their own.
 type seed struct {
 	portalID    ids.Portal
 	purpose     Purpose
@@ -21,16 +21,15 @@ type seed struct {
 	key         keyring.ID
 }
 
-const (
-	payloadSize = digest.Size + 8 // the digest and the generation
-)
+const payloadSize = digest.Size + 8 // the digest and the generation
 
 func (s seed) token(ring *keyring.Ring) (string, error) {
-	payload := binary.BigEndian.AppendUint64(append(make([]byte, 0, payloadSize), s.emailDigest[:]...), uint64(s.generation))
+	payload := append(make([]byte, 0, payloadSize), s.emailDigest[:]...)
+	payload = binary.BigEndian.AppendUint64(payload, uint64(s.generation))
 	return ring.Token(s.key, tokensFor(s.purpose), s.portalID.UUID[:], payload)
 }
 
-// readToken gives what a token was derived from. It asks no database. Errors: token_invalid.
+// readToken returns the seed of a genuine token, without the database. Errors: token_invalid.
 func readToken(ring *keyring.Ring, portalID ids.Portal, purpose Purpose, token string) (seed, error) {
 	payload, key, err := ring.ReadToken(tokensFor(purpose), portalID.UUID[:], token, payloadSize)
 	if err != nil {
@@ -55,7 +54,7 @@ func (s seed) code(ring *keyring.Ring) (string, error) {
 	return fmt.Sprintf("%0*d", codeDigits, binary.BigEndian.Uint32(mac[offset:])&0x7fffffff%1_000_000), nil
 }
 
-// hasCode reports whether the seed's code is this one. A key that the ring has no more derives none.
+// hasCode reports whether code is the seed's. A removed key derives no code.
 func (s seed) hasCode(ring *keyring.Ring, code string) bool {
 	own, err := s.code(ring)
 	return err == nil && hmac.Equal([]byte(own), []byte(code))

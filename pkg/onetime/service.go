@@ -13,29 +13,29 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// Service issues secrets and says what those that come back are worth.
+// Service issues secrets, and checks and redeems those that come back.
 type Service struct {
 	repo  *Repository
 	ring  *keyring.Ring
 	clock clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are the parts of a Service.
 type Dependencies struct {
 	Secrets *Repository
 	Ring    *keyring.Ring
 	Now     clock.Clock
 }
 
-// NewService makes a service of its dependencies.
+// NewService makes a service of its parts.
 func NewService(with Dependencies) *Service {
 	return &Service{
 		repo: with.Secrets, ring: with.Ring, clock: with.Now,
 	}
 }
 
-// Issue makes a secret, which supersedes the one before it. In the caller's transaction, if there is one, the row is then
-// locked: it comes before account, lockout, session and delivery.
+// Issue makes a secret, which supersedes the one before it. In a transaction it locks the row. The order of locks is
+// secret, account, lockout, session, delivery.
 //
 // Errors: resend_too_soon with a RetryAfter; nothing is issued then.
 func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w IssueRequest) (Issued, error) {
@@ -55,14 +55,15 @@ func (s *Service) Issue(ctx context.Context, portalID ids.Portal, w IssueRequest
 	}, nil
 }
 
-// Outstanding gives the secret that could be redeemed now, if there is one.
-func (s *Service) Outstanding(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest) (Issued, bool, error) {
-	row, err := s.repo.read(ctx, portalID, purpose, subject)
+// Outstanding returns the secret that could be redeemed now, if there is one.
+func (s *Service) Outstanding(ctx context.Context, portalID ids.Portal, purpose Purpose,
+	emailDigest digest.Digest) (Issued, bool, error) {
+	row, err := s.repo.read(ctx, portalID, purpose, emailDigest)
 	if err != nil {
 		return Issued{}, false, err
 	}
 	now := s.clock.Now()
-	_, err = s.derive(row, seed{portalID, purpose, subject, row.generation, row.key}, now)
+	_, err = s.derive(row, seed{portalID, purpose, emailDigest, row.generation, row.key}, now)
 	switch fault.CodeOf(err) {
 	case "":
 	case fault.Internal:
@@ -76,19 +77,21 @@ func (s *Service) Outstanding(ctx context.Context, portalID ids.Portal, purpose 
 	}, true, nil
 }
 
-// Secret derives what a message carries, as it is sent: only what could be redeemed now.
+// Secret derives the secret that a message carries. It is called as the message is sent, and derives only a secret that
+// could be redeemed now.
 //
-// Errors: token_used, token_superseded, account_disabled, token_expired: there is nothing to send any more.
-func (s *Service) Secret(ctx context.Context, portalID ids.Portal, purpose Purpose, subject digest.Digest, generation int64) (Secret, error) {
-	row, err := s.repo.read(ctx, portalID, purpose, subject)
+// Errors: token_used, token_superseded, account_disabled, token_expired: nothing is left to send.
+func (s *Service) Secret(ctx context.Context, portalID ids.Portal, purpose Purpose, emailDigest digest.Digest,
+	generation int64) (Secret, error) {
+	row, err := s.repo.read(ctx, portalID, purpose, emailDigest)
 	if err != nil {
 		return Secret{}, err
 	}
-	return s.derive(row, seed{portalID, purpose, subject, generation, row.key}, s.clock.Now())
+	return s.derive(row, seed{portalID, purpose, emailDigest, generation, row.key}, s.clock.Now())
 }
 
-// derive makes the secret of a row's newest generation. What was issued under a key that the ring has no more can be
-// redeemed by nobody.
+// derive makes the secret of a row's newest generation. A secret that was issued under a removed key can no longer be
+// redeemed.
 func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
 	if err := row.verdict(of.generation, now); err != nil {
 		return Secret{}, err
@@ -107,12 +110,13 @@ func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
 	return Secret{token, code, time.UnixMilli(row.expiresAt).UTC(), row.variant}, nil
 }
 
-// AccountOf tells whom a genuine token was sent to, however old, used or superseded it is: it may be given in place of
-// the address when a new one is asked for. The account may have another address by now, so its subject must be compared
-// with the one that is returned before anything is sent there.
+// AccountOf returns the account that a genuine token was sent to, and the digest of the address. The token may be expired,
+// used or superseded: a person may present it instead of the address to ask for a new one. The account may have another
+// address by now, so the caller must compare the digests before it sends anything there.
 //
 // Errors: token_invalid; token_expired when the row or the account is gone.
-func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (ids.Account, digest.Digest, error) {
+func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (ids.Account,
+	digest.Digest, error) {
 	of, err := readToken(s.ring, portalID, purpose, token)
 	if err != nil {
 		return ids.Account{}, digest.Digest{}, err
@@ -130,7 +134,7 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 	return row.account, of.emailDigest, nil
 }
 
-// Sweep deletes up to batch rows that are of no use any more, and tells how many: call it until there are none.
+// Sweep deletes up to batch rows that have no use any more, and returns their number. Call it until that is 0.
 func (s *Service) Sweep(ctx context.Context, batch int) (int, error) {
 	return s.repo.sweep(ctx, s.clock.Now().Add(-Kept), batch)
 }

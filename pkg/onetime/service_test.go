@@ -204,7 +204,7 @@ func TestTransactions(t *testing.T) {
 	})
 }
 
-// TestAHungUpGuessIsCounted lets the caller go while his code is being compared.
+// TestAHungUpGuessIsCounted lets the caller go while their code is being compared.
 func TestAHungUpGuessIsCounted(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {
@@ -214,7 +214,7 @@ func TestAHungUpGuessIsCounted(t *testing.T) {
 		row, err := l.repo.read(ctx, l.portal, Password, p.subject)
 		require.NoError(t, err)
 		hangUp()
-		left, err := l.miss(ctx, l.portal, Password, p.subject, row, l.clock.now())
+		left, err := l.miss(ctx, l.portal, guess{Password, p.subject, row, l.clock.now()})
 		require.NoError(t, err)
 		require.Equal(t, Tries-1, left)
 	})
@@ -229,14 +229,14 @@ func TestAGuessIsCountedWhereItWasCompared(t *testing.T) {
 		was, err := l.repo.read(l.ctx, l.portal, Password, p.subject)
 		require.NoError(t, err)
 		l.issueLater(p)
-		_, err = l.miss(l.ctx, l.portal, Password, p.subject, was, l.clock.now())
+		_, err = l.miss(l.ctx, l.portal, guess{Password, p.subject, was, l.clock.now()})
 		require.ErrorIs(t, err, database.ErrNotFound)
 		_, err = l.checkCode(p.subject, wrong(0))
 		require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])
 	})
 }
 
-// TestBudget holds each path to its statements (design §5).
+// TestBudget counts the statements of each path.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// TestVerdicts holds the contract's order (§2) for both faces of a secret: what the first secret that p got is told.
+// TestVerdicts checks the order of the reasons for both faces of a secret, the first that p got.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	redeem := func(t *testing.T, l *ledger, s Secret) { require.NoError(t, l.redeemToken(s.Token)) }
@@ -300,7 +300,7 @@ func TestTokensThatAreNone(t *testing.T) {
 	})
 }
 
-// TestNobody holds that an address without an account behaves like one with, until somebody knows a secret of it.
+// TestNobody checks that an address without an account behaves like one with an account.
 func TestNobody(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {
