@@ -19,7 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// ErrChanged means that the account changed, was disabled or locked while its password was being checked.
+// ErrChanged means that the account was changed, disabled or locked while its password was being checked.
 var ErrChanged = errors.New("session: the account changed meanwhile")
 
 // Service starts, refreshes and ends sessions.
@@ -31,7 +31,7 @@ type Service struct {
 	clock  clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are the parts that a Service uses.
 type Dependencies struct {
 	Sessions *Repository
 	Ring     *keyring.Ring
@@ -40,23 +40,23 @@ type Dependencies struct {
 	Now      clock.Clock
 }
 
-// NewService makes a service of its dependencies.
+// NewService returns a service that uses the dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
 		repo: with.Sessions, ring: with.Ring, tokens: with.Tokens, audit: with.Audit, clock: with.Now,
 	}
 }
 
-// Begin says how a session is to begin.
+// Begin holds the options of a session that begins.
 type Begin struct {
 	Transport  string
 	DeviceName *string
-	// Guarded is the digest of the address whose lock shuts this door; zero for doors that a lock does not shut.
+	// Guarded is the digest of the address whose lock forbids this way in; zero for ways in that a lock does not close.
 	Guarded digest.Digest
 }
 
-// Start begins a session for an account that proved itself. What was proved is checked once more as the row is
-// written, so a session never outlives the password it came from.
+// Start begins a session for an account whose owner has been authenticated. The account is checked again as the row is
+// written, so that a session never outlives the password it was opened with.
 //
 // Errors: ErrChanged.
 func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Account, how Begin) (Granted, error) {
@@ -86,7 +86,9 @@ func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Accoun
 }
 
 // grant makes the tokens of a session.
-func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, a *account.Account, now time.Time) (Granted, error) {
+func (s *Service) grant(
+	ctx context.Context, p *portal.Portal, of *Session, a *account.Account, now time.Time,
+) (Granted, error) {
 	access, err := s.tokens.Sign(ctx, p, accesstoken.Subject{
 		AccountID: a.ID, SessionID: of.ID, Roles: a.Roles, Entitlements: a.Entitlements,
 	})
@@ -103,9 +105,9 @@ func (s *Service) grant(ctx context.Context, p *portal.Portal, of *Session, a *a
 	}, nil
 }
 
-// Refresh gives a session's next tokens.
+// Refresh returns a session's next tokens.
 //
-// Errors: session_invalid; refresh_token_reused when the token is an old one: the whole session has ended then.
+// Errors: session_invalid; refresh_token_reused when the token is an older one, and the whole session has ended.
 func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (Granted, error) {
 	id, generation, err := readRefreshToken(s.ring, p.ID, token)
 	if errors.Is(err, keyring.ErrForged) {
@@ -115,47 +117,47 @@ func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (
 		return Granted{}, err
 	}
 	now := s.clock.Now()
-	refresh := func() (*Session, *account.Account, error) {
-		return s.repo.refresh(ctx, p.ID, id, generation, s.ring.Primary(), now.Add(p.RefreshTokenTTL.Duration()),
-			p.RefreshGrace.Duration(), now)
+	try := presented{
+		session: id, generation: generation, primary: s.ring.Primary(), expires: now.Add(p.RefreshTokenTTL.Duration()),
+		grace: p.RefreshGrace.Duration(), now: now,
 	}
-	of, a, err := refresh()
-	if errors.Is(err, errOwnerless) {
-		// Where the password is being changed in this session, Postgres shows the session as it is once that has
-		// committed, but the account as it was before. A second look sees both; the grace forgives it.
-		of, a, err = refresh()
+	of, a, err := s.repo.refresh(ctx, p.ID, try)
+	if errors.Is(err, errAccountChanged) {
+		// When the password is changed in this session at the same moment, Postgres shows the session as it is after
+		// that change, but the account as it was before. A second try sees both, and the grace forgives the token.
+		of, a, err = s.repo.refresh(ctx, p.ID, try)
 	}
 	var reused reusedError
 	switch {
 	case errors.Is(err, database.ErrNotFound):
 		return Granted{}, fault.New(fault.SessionInvalid)
-	case errors.Is(err, errOwnerless):
-		// Ended here, or the same token would look stolen once the grace is over.
+	case errors.Is(err, errAccountChanged):
+		// Without this end the same token would count as stolen after the grace.
 		if _, err := s.repo.end(ctx, p.ID, id, now); err != nil && !errors.Is(err, database.ErrNotFound) {
 			return Granted{}, err
 		}
 		return Granted{}, fault.New(fault.SessionInvalid)
 	case errors.As(err, &reused):
-		return Granted{}, s.stolen(ctx, p, reused.account)
+		return Granted{}, s.recordReuse(ctx, p, reused.account)
 	case err != nil:
 		return Granted{}, err
 	}
 	return s.grant(ctx, p, of, a, now)
 }
 
-// stolen records that a session has ended because an old token of it came back, though the caller hangs up.
-func (s *Service) stolen(ctx context.Context, p *portal.Portal, owner ids.Account) error {
+// recordReuse records that a session has ended because an old token of it was presented, even if the caller hangs up. It
+// returns the fault for the caller.
+func (s *Service) recordReuse(ctx context.Context, p *portal.Portal, owner ids.Account) error {
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
 	why := fault.New(fault.RefreshTokenReused)
 	if err := s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Refresh, owner, digest.Digest{}).Failed(why)); err != nil {
-		why.Cause = err // for the log: what the caller is told has happened all the same
+		why.Cause = err // for the log: the session has ended either way
 	}
 	return why
 }
 
-// LogOut ends the session of a refresh token, whichever generation it is of. A token that names no living session
-// is as good as logged out already.
+// LogOut ends the session of a refresh token of any generation. A token of no living session is not an error.
 func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) error {
 	id, _, err := readRefreshToken(s.ring, p.ID, token)
 	if errors.Is(err, keyring.ErrForged) {
@@ -174,9 +176,12 @@ func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) er
 	return s.record(ctx, p, audit.Logout, owner)
 }
 
-// List gives an account's living sessions, newest first, from before the id.
-func (s *Service) List(ctx context.Context, p *portal.Portal, a *account.Account, before ids.Session, limit int) ([]*Session, error) {
-	return s.repo.living(ctx, p.ID, a, s.clock.Now(), before, limit)
+// List returns the sessions of an account that have not ended, newest first. Before is the last session of the page
+// before; zero asks for the first page.
+func (s *Service) List(
+	ctx context.Context, p *portal.Portal, a *account.Account, before ids.Session, limit int,
+) ([]*Session, error) {
+	return s.repo.living(ctx, p.ID, a, page{before, limit}, s.clock.Now())
 }
 
 // End ends one session of an account. Errors: not_found.
@@ -199,7 +204,7 @@ func (s *Service) EndAll(ctx context.Context, p *portal.Portal, accountID ids.Ac
 	return s.record(ctx, p, audit.SessionsEnded, accountID)
 }
 
-// Keep lets one session outlive the account's new stamp.
+// Keep gives one session the account's new stamp, so that a change of the password does not end it.
 func (s *Service) Keep(ctx context.Context, p *portal.Portal, id ids.Session, stamp uuid.UUID) error {
 	return s.repo.keep(ctx, p.ID, id, stamp)
 }

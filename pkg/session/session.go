@@ -1,4 +1,4 @@
-// Package session keeps who is logged in: session rows and the refresh tokens derived from them.
+// Package session keeps the logins of people: session rows, and the refresh tokens derived from them.
 package session
 
 import (
@@ -25,7 +25,7 @@ type Session struct {
 	EndsAt     time.Time // the absolute end
 }
 
-// End is when the session ends unless it is refreshed, or whatever happens.
+// End is when the session ends: its idle end, which a refresh moves, or its absolute end, whichever comes first.
 func (s *Session) End() time.Time {
 	if s.EndsAt.Before(s.ExpiresAt) {
 		return s.EndsAt
@@ -47,7 +47,7 @@ const (
 	TransportCookie = "cookie"
 )
 
-// Granted is what a person who signed in takes away.
+// Granted holds the tokens of a person who signed in or refreshed.
 type Granted struct {
 	Account          *account.Account
 	Transport        string
@@ -67,7 +67,7 @@ func refreshToken(ring *keyring.Ring, portalID ids.Portal, s *Session) (string, 
 	return ring.Token(s.KeyID, refreshPurpose, portalID.UUID[:], payload)
 }
 
-// readRefreshToken gives what a refresh token names. Errors: keyring.ErrForged.
+// readRefreshToken returns the session and the generation that a refresh token names. Errors: keyring.ErrForged.
 func readRefreshToken(ring *keyring.Ring, portalID ids.Portal, token string) (id ids.Session, generation int64, err error) {
 	payload, _, err := ring.ReadToken(refreshPurpose, portalID.UUID[:], token, refreshSize)
 	if err != nil {
