@@ -1,4 +1,4 @@
-// Package clock is the one way in which services ask what time it is.
+// Package clock gives services the time.
 package clock
 
 import "time"
@@ -6,5 +6,5 @@ import "time"
 // Clock tells the time. time.Now is one; tests have their own.
 type Clock func() time.Time
 
-// Now is the time as tables keep it: UTC, in whole milliseconds.
+// Now is the time in UTC and in whole milliseconds, as the tables keep times.
 func (c Clock) Now() time.Time { return c().UTC().Truncate(time.Millisecond) }

@@ -1,5 +1,5 @@
-// Package keyring derives everything that opens a door from LATCHKEY_SECRET_KEY: MACs, tokens and sealed values, so
-// that a stolen database opens none.
+// Package keyring derives MACs, tokens and the keys of sealed values from LATCHKEY_SECRET_KEY, so that a stolen database
+// is not enough to sign in.
 package keyring
 
 import (
@@ -20,16 +20,17 @@ import (
 // KeySize is the length of a secret key, and of a subkey, in bytes.
 const KeySize = 32
 
-// ErrUnknownKey means that a value was made under a secret key that this ring does not hold.
+// ErrUnknownKey means that a value was made under a secret key that is not in this ring.
 var ErrUnknownKey = errors.New("keyring: made under a secret key that is not in LATCHKEY_SECRET_KEY")
 
-// ErrForged means that a value was not made under any key of this ring, or was changed since.
+// ErrForged means that a value was made under no key of this ring, or was changed since.
 var ErrForged = errors.New("keyring: not made here, or changed")
 
-// ID names a secret key without telling it: it stands in every derived token and beside every row that one rests on.
+// ID names a secret key without revealing it. Every derived token carries one, and so does every row that a token depends
+// on.
 type ID uint32
 
-// Purpose separates the subkeys: what was made for one purpose is worth nothing for another.
+// Purpose separates the subkeys: a value made for one purpose is invalid for every other.
 type Purpose string
 
 // Ring is one or more secret keys: the first derives, all verify. It is safe for concurrent use.
@@ -59,7 +60,7 @@ func Parse(list string) (*Ring, error) {
 			return nil, err
 		}
 		if _, twice := ring.keys[id]; twice {
-			return nil, fmt.Errorf("secret key %d stands in the list twice", i+1)
+			return nil, fmt.Errorf("secret key %d is in the list twice", i+1)
 		}
 		if i == 0 {
 			ring.primary = id
@@ -91,7 +92,7 @@ func Random(n int) []byte {
 	return b
 }
 
-// identify derives a key's public name from the key, so that equal lists agree on it everywhere.
+// identify derives a key's ID from the key, so that every instance gives it the same ID.
 func identify(key []byte) (ID, error) {
 	sum, err := hkdf.Key(sha256.New, key, nil, "latchkey/key-id", 4)
 	if err != nil {
@@ -100,10 +101,10 @@ func identify(key []byte) (ID, error) {
 	return ID(binary.BigEndian.Uint32(sum)), nil
 }
 
-// Primary names the key that derives what is made now.
+// Primary is the key that derives new values.
 func (r *Ring) Primary() ID { return r.primary }
 
-// IDs names every key of the ring, the primary first.
+// IDs lists every key of the ring, the primary first.
 func (r *Ring) IDs() []ID {
 	ids := []ID{r.primary}
 	for id := range r.keys {
@@ -139,7 +140,7 @@ func (r *Ring) subkey(id ID, purpose Purpose) ([]byte, error) {
 }
 
 // MAC is HMAC-SHA-256 over the parts under the purpose's subkey of the key named id. Each part is preceded by its
-// length, so that no two lists of parts read alike.
+// length, so that two different lists of parts never give the same input.
 //
 // Errors: ErrUnknownKey.
 func (r *Ring) MAC(id ID, purpose Purpose, parts ...[]byte) ([]byte, error) {
@@ -173,7 +174,7 @@ func (r *Ring) Seal(purpose Purpose, plaintext []byte, context string) ([]byte, 
 	return aead.Seal(keyID, nil, plaintext, []byte(context)), nil //nolint:gosec // the cipher makes its nonce itself
 }
 
-// Open decrypts what Seal made under any key of the ring.
+// Open decrypts a value that Seal made under any key of the ring.
 //
 // Errors: ErrUnknownKey, ErrForged.
 func (r *Ring) Open(purpose Purpose, sealed []byte, context string) ([]byte, error) {
@@ -191,7 +192,7 @@ func (r *Ring) Open(purpose Purpose, sealed []byte, context string) ([]byte, err
 	return plaintext, nil
 }
 
-// SealedUnder names the key that a sealed value was made under.
+// SealedUnder is the key that a sealed value was made under; zero when the value is too short to be one.
 func SealedUnder(sealed []byte) ID {
 	if len(sealed) < 4 {
 		return 0
@@ -199,7 +200,7 @@ func SealedUnder(sealed []byte) ID {
 	return ID(binary.BigEndian.Uint32(sealed))
 }
 
-// aead is AES-256-GCM, which puts the nonce before the ciphertext by itself.
+// aead is AES-256-GCM with the nonce in front of the ciphertext.
 func (r *Ring) aead(id ID, purpose Purpose) (cipher.AEAD, error) {
 	sub, err := r.subkey(id, purpose)
 	if err != nil {

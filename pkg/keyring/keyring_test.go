@@ -19,7 +19,7 @@ func ring(t *testing.T, keys ...string) *keyring.Ring {
 	return r
 }
 
-func TestParseRefusesWhatIsNoKey(t *testing.T) {
+func TestParseRefusesBadKeys(t *testing.T) {
 	t.Parallel()
 	good := keyring.Generate()
 	for name, list := range map[string]string{

@@ -32,10 +32,10 @@ func (r *Ring) Token(id ID, purpose Purpose, context, payload []byte) (string, e
 	return tokenEncoding.EncodeToString(append(body, mac[:tokenMAC]...)), nil
 }
 
-// ReadToken gives the payload of a token whose MAC is good, and the key it was derived under. It asks no database, so
-// a forged token costs nothing more.
+// ReadToken returns the payload of a token whose MAC is good, and the key it was derived under. It needs no database, so
+// a forged token costs no query.
 //
-// Errors: ErrForged, whatever is wrong with it.
+// Errors: ErrForged, for every kind of bad token.
 func (r *Ring) ReadToken(purpose Purpose, context []byte, text string, payloadSize int) ([]byte, ID, error) {
 	size := tokenHead + payloadSize + tokenMAC
 	// The decoder skips line breaks, which would give a token more than one spelling.
