@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -20,19 +21,28 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps accounts in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// Columns are what Scan reads, of the table by the alias a. The last login is the newest session's beginning: the
-// sweeper leaves each account its newest.
-const Columns = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, CAST(a.roles AS TEXT),
+// Columns are the members that Scan reads, of the table accounts under the alias a. The first parameter is the portal's
+// id. The last login is the start of the newest session: the sweeper leaves each account its newest.
+const Columns = columnsBeforePortal + `?` + columnsAfterPortal
+
+// The subquery names the portal by a parameter: a distributed Postgres (Citus) refuses, or asks every shard for, a
+// subquery that only a.portal_id ties to a portal.
+const (
+	columnsBeforePortal = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, CAST(a.roles AS TEXT),
 	CAST(a.entitlements AS TEXT), CAST(a.metadata AS TEXT), a.password_hash, a.security_stamp, a.confirmed_at,
 	a.disabled_at, CAST(a.opted_out AS INTEGER), a.created_at, a.updated_at, a.claimed_at,
-	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id)`
+	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = `
+	columnsAfterPortal = ` AND s.account_id = a.id)`
+)
 
-// Packed is Columns as one JSON array, for a RETURNING that may hold a subquery but no join. ScanPacked reads it.
+// Packed is Columns as one JSON array, for a RETURNING that may hold a subquery but no join. Its parameter for the
+// portal's id is @portal. ScanPacked reads it.
 func Packed(d database.Dialect) string {
+	const columns = columnsBeforePortal + `@portal` + columnsAfterPortal
 	if d == database.Postgres {
-		return "json_build_array(" + Columns + ")"
+		return "json_build_array(" + columns + ")"
 	}
-	return "json_array(" + Columns + ")"
+	return "json_array(" + columns + ")"
 }
 
 // packedRow is a row that came as a JSON array.
@@ -101,13 +111,13 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 // ByEmail finds the account of an address. Errors: database.ErrNotFound.
 func (r *Repository) ByEmail(ctx context.Context, portalID ids.Portal, address email.Address) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.email_canonical = ?`,
-		portalID, address.Canonical()).Row())
+		portalID, portalID, address.Canonical()).Row())
 }
 
 // ByID finds an account. Errors: database.ErrNotFound.
 func (r *Repository) ByID(ctx context.Context, portalID ids.Portal, id ids.Account) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`,
-		portalID, id).Row())
+		portalID, portalID, id).Row())
 }
 
 // InSession finds the account of a living session: neither ended nor expired, made under the stamp that the account
@@ -117,19 +127,19 @@ func (r *Repository) InSession(ctx context.Context, portalID ids.Portal, id ids.
 		JOIN sessions t ON t.portal_id = a.portal_id AND t.account_id = a.id
 		WHERE a.portal_id = ? AND a.id = ? AND t.id = ? AND t.ended_at IS NULL AND t.expires_at > ? AND t.ends_at > ?
 			AND t.security_stamp = a.security_stamp AND a.disabled_at IS NULL`,
-		portalID, id, sessionID, now.UnixMilli(), now.UnixMilli()).Row())
+		portalID, portalID, id, sessionID, now.UnixMilli(), now.UnixMilli()).Row())
 }
 
 // forUpdate reads an account and, on Postgres, locks its row until the transaction of ctx ends; SQLite's transaction
 // is alone anyway.
 func (r *Repository) forUpdate(ctx context.Context, portalID ids.Portal, id ids.Account) (*Account, error) {
 	return Scan(r.db.From(ctx).Raw(`SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ? AND a.id = ?`+
-		r.db.Dialect().Lock("FOR UPDATE OF a"), portalID, id).Row())
+		r.db.Dialect().Lock("FOR UPDATE OF a"), portalID, portalID, id).Row())
 }
 
 // Page lists the accounts in which q is found (email, names, phone), newest first, from before the id.
 func (r *Repository) Page(ctx context.Context, portalID ids.Portal, q string, before ids.Account, limit int) ([]*Account, error) {
-	query, args := `SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID}
+	query, args := `SELECT `+Columns+` FROM accounts a WHERE a.portal_id = ?`, []any{portalID, portalID}
 	if q != "" {
 		query += ` AND a.search LIKE ? ESCAPE '!'`
 		args = append(args, SearchPattern(q))
@@ -309,14 +319,20 @@ func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Acc
 	return database.Changed(r.db.From(ctx).Exec("DELETE FROM accounts WHERE portal_id = ? AND id = ?", portalID, id))
 }
 
-// SweepUnverified deletes at most batch claims that were made, and mailed for the last time, before a time; and tells how
-// many went.
+// SweepUnverified deletes at most batch unverified registrations that were made, and mailed for the last time, before a
+// time. It returns how many it deleted.
 func (r *Repository) SweepUnverified(ctx context.Context, before time.Time, batch int) (int, error) {
-	ctx = database.AcrossPortals(ctx, "claims that nobody proved are swept")
-	gone := r.db.From(ctx).Exec(`DELETE FROM accounts WHERE claimed_at IS NOT NULL AND disabled_at IS NULL
-		AND (portal_id, id) IN (SELECT a.portal_id, a.id FROM accounts a
-		WHERE a.claimed_at < ? AND a.disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
-			WHERE d.portal_id = a.portal_id AND d.account_id = a.id AND d.created_at >= ?) LIMIT ?`+r.db.Dialect().Lock("FOR UPDATE OF a SKIP LOCKED")+`)`,
-		before.UnixMilli(), before.UnixMilli(), batch)
-	return int(gone.RowsAffected), database.Err(gone.Error)
+	portals := r.db.From(database.AcrossPortals(ctx, "the portals of unverified registrations to sweep")).Raw(
+		`SELECT DISTINCT portal_id FROM accounts WHERE claimed_at < ? AND disabled_at IS NULL`, before.UnixMilli())
+	return database.SweepPortals(portals, batch, func(portalID ids.Portal, limit int) *gorm.DB {
+		// MATERIALIZED keeps a join from running the SELECT again, which would lock and delete more rows than the limit.
+		return r.db.From(ctx).Exec(`WITH old AS MATERIALIZED (SELECT a.id FROM accounts a
+				WHERE a.portal_id = @portal AND a.claimed_at < @before AND a.disabled_at IS NULL
+					AND NOT EXISTS (SELECT 1 FROM deliveries d
+						WHERE d.portal_id = @portal AND d.account_id = a.id AND d.created_at >= @before)
+				LIMIT @limit`+r.db.Dialect().Lock("FOR UPDATE OF a SKIP LOCKED")+`)
+			DELETE FROM accounts WHERE portal_id = @portal AND id IN (SELECT id FROM old)
+				AND claimed_at IS NOT NULL AND disabled_at IS NULL`,
+			map[string]any{"portal": portalID, "before": before.UnixMilli(), "limit": limit})
+	})
 }

@@ -17,15 +17,15 @@ import (
 // acrossPortals are the only callers of database.AcrossPortals: each is a hole in the wall between portals, and is here
 // so that a new one is made on purpose. A file gives its reasons in the order in which they stand there.
 var acrossPortals = map[string][]string{
-	"pkg/account/repository.go": {"claims that nobody proved are swept"},
+	"pkg/account/repository.go": {"the portals of unverified registrations to sweep"},
 	"pkg/apikey/repository.go":  {"an operator lists every API key", "an operator revokes any API key"},
 	"pkg/delivery/repository.go": {
 		"how much mail waits is told of the whole installation", "old messages are swept at every portal",
 	},
-	"pkg/invitation/repository.go": {"invitations that ended long ago are swept"},
+	"pkg/invitation/repository.go": {"the portals of invitations to sweep"},
 	"pkg/digest/key.go":            {"a copied database starts anew under another secret key"},
 	"pkg/lockout/repository.go":    {"counts that are over are swept"},
-	"pkg/onetime/repository.go":    {"what is long over is swept, whosever it was"},
+	"pkg/onetime/repository.go":    {"secrets that are long over are swept"},
 	"pkg/portal/repository.go":     {"a domain leads to its portal"},
 	"pkg/session/repository.go":    {"sessions that ended are swept"},
 }

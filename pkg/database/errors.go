@@ -127,7 +127,7 @@ func postgresError(err error, pg *pgconn.PgError) error {
 	class := pg.Code[:min(2, len(pg.Code))]
 	switch {
 	case pg.Code == "23505": // unique_violation
-		return &ConflictError{Constraint: pg.ConstraintName, cause: err}
+		return &ConflictError{Constraint: constraintOf(pg), cause: err}
 	case pg.Code == "23503": // foreign_key_violation
 		return fmt.Errorf("%w: %s: %w", ErrForeignKey, pg.ConstraintName, err)
 	case slices.Contains([]string{
@@ -147,6 +147,18 @@ func postgresError(err error, pg *pgconn.PgError) error {
 		return unavailable(err, retryAway)
 	}
 	return &statementError{err}
+}
+
+// constraintOf names the constraint that a row broke. Citus passes on a worker's message without the field for the name,
+// so it is read from the message then: `duplicate key value violates unique constraint "accounts_phone_key_102026"`,
+// where the shard's number follows the name.
+func constraintOf(pg *pgconn.PgError) string {
+	if pg.ConstraintName != "" {
+		return pg.ConstraintName
+	}
+	_, name, _ := strings.Cut(pg.Message, `"`)
+	name, _, _ = strings.Cut(name, `"`)
+	return name
 }
 
 // sqliteError goes by result code: https://www.sqlite.org/rescode.html

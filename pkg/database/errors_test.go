@@ -90,6 +90,19 @@ func TestConflictOfARow(t *testing.T) {
 	})
 }
 
+// Citus passes on a worker's message, with the shard's number behind the constraint's name, and leaves the field for the
+// name empty.
+func TestConflictWithoutAConstraintName(t *testing.T) {
+	t.Parallel()
+	err := database.Err(&pgconn.PgError{
+		Code: "23505", Message: `duplicate key value violates unique constraint "accounts_phone_key_102026"`,
+	})
+	require.True(t, database.ConflictOn(err, "phone"), "%v", err)
+	require.False(t, database.ConflictOn(err, "email_canonical"), "%v", err)
+	var conflict *database.ConflictError
+	require.ErrorAs(t, database.Err(&pgconn.PgError{Code: "23505"}), &conflict)
+}
+
 func TestDeadlineWhileWaitingForAConnection(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -22,13 +24,13 @@ type Repository struct{ db *database.DB }
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
 // columns are what scan reads, of the tables in from: the invitation, its inviter, and who has the address by now. A
-// claim has none.
+// claim has none. The first parameter is the portal's id.
 const (
 	columns = `i.id, i.number, i.counter, i.key_id, i.email, CAST(i.roles AS TEXT), CAST(i.entitlements AS TEXT),
 	CAST(i.metadata AS TEXT), i.locale, i.inviter_id, i.inviter, i.term, CAST(i.open AS INTEGER), i.issued_at,
 	i.expires_at, i.accepted_at, i.account_id, i.deleted_at, i.sent_at, i.delivery_id, i.created_at,
 	b.email, b.given_name, b.family_name, h.id IS NOT NULL,
-	EXISTS (SELECT 1 FROM invitations n WHERE n.portal_id = i.portal_id AND n.subject = i.subject
+	EXISTS (SELECT 1 FROM invitations n WHERE n.portal_id = ? AND n.subject = i.subject
 		AND (n.issued_at, n.number) > (i.issued_at, i.number))`
 	from = ` FROM invitations i
 	LEFT JOIN accounts b ON b.portal_id = i.portal_id AND b.id = i.inviter_id
@@ -71,13 +73,14 @@ func scan(row database.Row) (*Invitation, error) {
 
 // byNumber finds an invitation, deleted or not. Errors: database.ErrNotFound.
 func (r *Repository) byNumber(ctx context.Context, portalID ids.Portal, number int64) (*Invitation, error) {
-	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.number = ?`, portalID, number).Row())
+	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.number = ?`,
+		portalID, portalID, number).Row())
 }
 
 // byID finds an invitation that was not deleted. Errors: database.ErrNotFound.
 func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.Invitation) (*Invitation, error) {
 	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.id = ? AND i.deleted_at IS NULL`,
-		portalID, id).Row())
+		portalID, portalID, id).Row())
 }
 
 // Filter says which invitations are listed.
@@ -90,7 +93,7 @@ type Filter struct {
 
 // page lists invitations, newest first.
 func (r *Repository) page(ctx context.Context, portalID ids.Portal, f Filter, now time.Time) ([]*Invitation, error) {
-	query, args := `SELECT `+columns+from+` WHERE i.portal_id = ? AND i.deleted_at IS NULL`, []any{portalID}
+	query, args := `SELECT `+columns+from+` WHERE i.portal_id = ? AND i.deleted_at IS NULL`, []any{portalID, portalID}
 	where := func(condition string, more ...any) {
 		query, args = query+" AND "+condition, append(args, more...)
 	}
@@ -125,7 +128,7 @@ func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address em
 		FROM (SELECT 1 AS one) o
 		LEFT JOIN accounts a ON a.portal_id = ? AND a.email_canonical = ?
 		LEFT JOIN invitations i ON i.portal_id = ? AND i.email_canonical = ? AND i.open`,
-		portalID, address.Canonical(), portalID, address.Canonical()).Row(), &id, &counter, &key, &locale, &expires)
+		portalID, portalID, address.Canonical(), portalID, address.Canonical()).Row(), &id, &counter, &key, &locale, &expires)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
@@ -252,11 +255,16 @@ func (r *Repository) deleteOf(ctx context.Context, portalID ids.Portal, a *accou
 		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.UnverifiedSince == nil), database.One[ids.Invitation])
 }
 
-// Sweep deletes at most batch invitations that ended before a time, and tells how many went.
+// Sweep deletes at most batch invitations that ended before a time. It returns how many it deleted.
 func (r *Repository) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
-	ctx = database.AcrossPortals(ctx, "invitations that ended long ago are swept")
-	gone := r.db.From(ctx).Exec(`DELETE FROM invitations WHERE (portal_id, id) IN (
-		SELECT portal_id, id FROM invitations WHERE expires_at < ? LIMIT ?`+r.db.Dialect().Lock("FOR UPDATE SKIP LOCKED")+`) AND expires_at < ?`,
-		before.UnixMilli(), batch, before.UnixMilli())
-	return int(gone.RowsAffected), database.Err(gone.Error)
+	portals := r.db.From(database.AcrossPortals(ctx, "the portals of invitations to sweep")).Raw(
+		`SELECT DISTINCT portal_id FROM invitations WHERE expires_at < ?`, before.UnixMilli())
+	return database.SweepPortals(portals, batch, func(portalID ids.Portal, limit int) *gorm.DB {
+		// MATERIALIZED keeps a join from running the SELECT again, which would lock and delete more rows than the limit.
+		return r.db.From(ctx).Exec(`WITH old AS MATERIALIZED (SELECT id FROM invitations
+				WHERE portal_id = @portal AND expires_at < @before
+				LIMIT @limit`+r.db.Dialect().Lock("FOR UPDATE SKIP LOCKED")+`)
+			DELETE FROM invitations WHERE portal_id = @portal AND id IN (SELECT id FROM old) AND expires_at < @before`,
+			map[string]any{"portal": portalID, "before": before.UnixMilli(), "limit": limit})
+	})
 }

@@ -25,7 +25,7 @@ func (r *Repository) read(ctx context.Context, portalID ids.Portal, address emai
 	a, err := account.Scan(r.db.From(ctx).Raw(`SELECT `+account.Columns+`, `+lockout.Columns+` FROM (SELECT 1 AS one) o
 		LEFT JOIN accounts a ON a.portal_id = ? AND a.email_canonical = ?
 		LEFT JOIN lockouts l ON l.portal_id = ? AND l.kind = ? AND l.subject = ?`,
-		portalID, address.Canonical(), portalID, lockout.Login, subject).Row(), state.Scanned()...)
+		portalID, portalID, address.Canonical(), portalID, lockout.Login, subject).Row(), state.Scanned()...)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, state, nil
 	}

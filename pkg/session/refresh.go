@@ -51,7 +51,7 @@ const (
 	rotates = `(generation = @generation AND rotated_at + @grace <= @now)`
 	// unchangedAccount selects the account if it still has the session's stamp and is not disabled. The table sessions
 	// has no alias because SQLite takes none where RETURNING holds a subquery.
-	unchangedAccount = ` FROM accounts a WHERE a.portal_id = sessions.portal_id AND a.id = sessions.account_id
+	unchangedAccount = ` FROM accounts a WHERE a.portal_id = @portal AND a.id = sessions.account_id
 		AND a.security_stamp = sessions.security_stamp AND a.disabled_at IS NULL`
 )
 

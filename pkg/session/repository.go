@@ -61,10 +61,10 @@ func (r *Repository) insert(
 			transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
 		SELECT a.portal_id, ?, a.id, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, 0, ?, ?
 		FROM accounts a WHERE a.portal_id = ? AND a.id = ? AND a.security_stamp = ? AND a.disabled_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM lockouts l WHERE l.portal_id = a.portal_id AND l.kind = ? AND l.subject = ?
+			AND NOT EXISTS (SELECT 1 FROM lockouts l WHERE l.portal_id = ? AND l.kind = ? AND l.subject = ?
 				AND (l.locked_until > ? OR l.in_a_row >= ?))`,
 		s.ID, s.Generation, s.KeyID, s.Transport, s.DeviceName, s.Network, s.UserAgent, at, s.ExpiresAt.UnixMilli(),
-		s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, lockout.Login, guarded, at, lockout.InARow)
+		s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, portalID, lockout.Login, guarded, at, lockout.InARow)
 	err := database.Err(inserted.Error)
 	if errors.Is(err, database.ErrForeignKey) {
 		return false, nil // the account was deleted while the row was written
