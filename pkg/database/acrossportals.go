@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/tenantguard"
 )
 
-// ErrPortalNotBound means that a statement names more tables of portals' data than it binds portal_ids. It never ran.
+// ErrPortalNotBound means that a statement names a table of portals' data and does not bind its portal_id. It never ran.
 var ErrPortalNotBound = tenantguard.ErrPortalNotBound
 
 type acrossPortalsKey struct{}

@@ -61,7 +61,7 @@ func (r *reader) qualifier(i int) (string, int) {
 	return "", i
 }
 
-// tuple checks whether the group that ended at i is (…, portal_id, …) and is compared with another: IN (…) or = (…).
+// tuple checks whether the group that ended is (…, portal_id, …) and is compared with others: IN ((…), …) or = (…).
 func (r *reader) tuple(g *group, end int) {
 	outer := r.top()
 	if g.isCase || g.isFilter || outer.clause != condition {
@@ -75,7 +75,7 @@ func (r *reader) tuple(g *group, end int) {
 	qualifier, _ := r.qualifier(elements[at].end - 1)
 	self := node{g.query, qualifier}
 	switch {
-	case r.at(end + 1).is("in"):
+	case r.at(end+1).is("in") && r.allParams(end+2, at):
 		outer.found = append(outer.found, equality{self, node{}})
 	case r.at(end+1).is("=") && r.at(end+2).is("("):
 		if others := r.list(end + 2); at < len(others) {
@@ -86,27 +86,103 @@ func (r *reader) tuple(g *group, end int) {
 	}
 }
 
+// allParams reports whether every tuple of the list at open has a parameter at a place.
+func (r *reader) allParams(open, place int) bool {
+	tuples := r.list(open)
+	return len(tuples) > 0 && !slices.ContainsFunc(tuples, func(tuple span) bool {
+		start := tuple.start
+		if r.at(start).is("values") { // SQLite's IN (VALUES (…), (…))
+			start++
+		}
+		members := r.list(start)
+		if !r.at(start).is("(") || place >= len(members) {
+			return true
+		}
+		operand, ok := r.operand(members[place].start, r.top().query)
+		return !ok || operand != node{}
+	})
+}
+
 // insert reads the target of an INSERT, at i: its list of columns binds the table if portal_id is among them.
 func (r *reader) insert(i int) {
 	if r.at(i + 1).is(".") {
 		i += 2
 	}
-	i++
-	switch _, keyword := clauses[r.at(i).text]; {
-	case r.at(i).is("as"):
-		i += 2
-	case r.at(i).isName() && !keyword:
-		i++
-	}
-	if r.at(i).is("(") && r.hasPortalID(r.list(i)) {
-		r.bind(equality{r.fresh(), node{}})
+	name, end := r.alias(i)
+	if r.at(end+1).is("(") && r.hasPortalID(r.list(end+1)) {
+		r.bound = append(r.bound, equality{node{r.top().query, name}, node{}})
 	}
 }
 
-// fresh is a node that equals no other.
-func (r *reader) fresh() node {
-	r.queries++
-	return node{query: r.queries}
+// using reads JOIN … USING (…, portal_id, …) at i: it ties the table before it to the query's table before that one.
+func (r *reader) using(i int) {
+	if !r.at(i+1).is("(") || !r.hasPortalID(r.list(i+1)) {
+		return
+	}
+	query := r.top().query
+	uses := slices.DeleteFunc(slices.Clone(r.uses), func(u use) bool { return u.node.query != query })
+	if n := len(uses); n > 1 && uses[n-1].end == i-1 {
+		r.bound = append(r.bound, equality{uses[n-1].node, uses[n-2].node})
+	}
+}
+
+// use notes the portal table that is named at i.
+func (r *reader) use(i int) {
+	name, end := r.alias(i)
+	r.uses = append(r.uses, use{r.at(i).text, node{r.top().query, name}, end})
+}
+
+// alias gives the name that the table at i has in its query, and the index of the last token of that.
+func (r *reader) alias(i int) (name string, end int) {
+	next := r.at(i + 1)
+	_, begins := clauses[next.text]
+	switch {
+	case next.is("as") && r.at(i+2).isName():
+		return r.at(i + 2).text, i + 2
+	case next.kind == quoted, next.kind == word && !begins && !slices.Contains(noAliases, next.text):
+		return next.text, i + 1
+	}
+	return r.at(i).text, i
+}
+
+// noAliases are the words that follow a table's name without being its alias. Those that begin a clause are no aliases
+// either.
+var noAliases = []string{
+	"as", "left", "right", "full", "inner", "outer", "cross", "natural", "default", "tablesample", "indexed", "not", "when",
+}
+
+// unbound lists the tables whose portal_id equals no parameter. A column without a qualifier belongs to the only portal
+// table of its query; where the query names more, it binds none. An equality with a table of an outer query binds
+// nothing: a distributed Postgres looks for the portal in the conditions of the query itself.
+func (r *reader) unbound() (tables []string) {
+	named := map[int][]node{}
+	for _, u := range r.uses {
+		named[u.node.query] = append(named[u.node.query], u.node)
+	}
+	inQuery := func(n node) (node, bool) {
+		switch all := named[n.query]; {
+		case n == node{}:
+			return n, true
+		case n.name == "" && len(all) == 1:
+			return all[0], true
+		default:
+			return n, slices.Contains(all, n)
+		}
+	}
+	equal := ties{}
+	for _, e := range r.bound {
+		a, hasA := inQuery(e.a)
+		b, hasB := inQuery(e.b)
+		if hasA && hasB {
+			equal.join(a, b)
+		}
+	}
+	for _, u := range r.uses {
+		if equal.root(u.node) != equal.root(node{}) {
+			tables = append(tables, u.table)
+		}
+	}
+	return tables
 }
 
 // span is a run of tokens: an element of a list.
@@ -165,7 +241,7 @@ func (r *reader) at(i int) token {
 	return r.tokens[i]
 }
 
-// ties is a disjoint-set forest: which tables' portal_ids are known to be one.
+// ties is a disjoint-set forest: which portal_ids are known to be equal.
 type ties map[node]node
 
 func (t ties) root(n node) node {
@@ -178,12 +254,8 @@ func (t ties) root(n node) node {
 	}
 }
 
-// join ties two and reports whether they were apart.
-func (t ties) join(a, b node) bool {
-	rootA, rootB := t.root(a), t.root(b)
-	if rootA == rootB {
-		return false
+func (t ties) join(a, b node) {
+	if rootA, rootB := t.root(a), t.root(b); rootA != rootB {
+		t[rootA] = rootB
 	}
-	t[rootA] = rootB
-	return true
 }

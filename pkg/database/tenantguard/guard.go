@@ -1,25 +1,26 @@
-// Package tenantguard refuses SQL that forgets the portal. It reads the text of a statement and counts: a statement that
-// names more tables of portals' data than it binds portal_ids does not run. A forgotten condition then fails in the
-// first test that runs it, and in production it fails too, instead of showing one portal's people to another.
+// Package tenantguard refuses SQL that forgets the portal. It reads the text of a statement. A statement that names a
+// table of portals' data without binding its portal_id does not run. A forgotten condition then fails in the first test
+// that runs it, and in production it fails too, instead of showing one portal's people to another.
 //
-// What counts as a binding:
+// A table is bound when its portal_id equals a parameter, or the portal_id of a bound table of the same query. These
+// bind:
 //
-//   - portal_id compared with a parameter, or with another table's portal_id, in WHERE, ON or HAVING, unless an OR
-//     beside it undoes that
-//   - (portal_id, …) IN (…) or = (…)
+//   - portal_id compared with a parameter, or with the portal_id of another table of the same query, in WHERE, ON or
+//     HAVING, unless an OR beside it undoes that
+//   - (portal_id, …) = (…) or IN ((…), …) with a parameter in its place
 //   - portal_id in the list of columns of an INSERT, or of a JOIN … USING
 //
-// A table that is named twice needs two bindings.
+// Every use of a table counts by itself. A subquery that compares its portal_id with a table of the outer query does not
+// bind: a distributed Postgres (Citus) refuses that, or asks every one of its machines.
 //
 // What it can see: every statement that goes through GORM, raw or built, in a transaction or not; every table that some
-// migration gives a column portal_id, under an alias, quoted, in a subquery, a CTE or a join. In doubt it counts a table
+// migration gives a column portal_id, under an alias, quoted, in a subquery, a CTE or a join. In doubt it sees a table
 // more or a binding less.
 //
 // What it cannot see:
 //
 //   - which portal a parameter holds: a statement bound to the wrong portal passes
-//   - which table a binding belongs to, when a query binds one table twice in two spellings (portal_id and a.portal_id):
-//     the second may make up for one that is missing elsewhere in the statement
+//   - that the ON of a LEFT JOIN restricts the joined table alone, not the table before it
 //   - what the database does on its own: foreign keys that cascade, triggers, views and functions
 //   - statements that go past GORM: migrations, and those of a library that is given the *sql.DB or *sql.Tx (River)
 package tenantguard
@@ -33,8 +34,8 @@ import (
 	"sync"
 )
 
-// ErrPortalNotBound means that a statement names more tables of portals' data than it binds portal_ids.
-var ErrPortalNotBound = errors.New("tenantguard: a portal_id is not bound")
+// ErrPortalNotBound means that a statement names a table of portals' data and does not bind its portal_id.
+var ErrPortalNotBound = errors.New("tenantguard: the statement does not bind the portal_id")
 
 // Syntax is the SQL of one database: they differ in quoting, comments and parameters.
 type Syntax string
@@ -87,11 +88,8 @@ func (g *Guard) Check(query string) error {
 }
 
 func (g *Guard) judge(query string) error {
-	for _, s := range read(tokenize(g.syntax, query), g.tables) {
-		if len(s.tables) > s.bound {
-			return fmt.Errorf("%w: the statement names %s and binds %d: %s",
-				ErrPortalNotBound, strings.Join(s.tables, ", "), s.bound, query)
-		}
+	if tables := unbound(tokenize(g.syntax, query), g.tables); len(tables) > 0 {
+		return fmt.Errorf("%w of %s: %s", ErrPortalNotBound, strings.Join(tables, ", "), query)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestGuardAccepts(t *testing.T) {
 		"SELECT 1 FROM accounts a LEFT JOIN (sessions s JOIN devices d ON d.portal_id = s.portal_id) ON s.portal_id = a.portal_id WHERE a.portal_id = ?",
 		"SELECT 1 FROM (SELECT 1) one LEFT JOIN accounts a ON a.portal_id = ? AND a.email = ? LEFT JOIN locks l ON l.portal_id = ? AND l.subject = ?",
 		`SELECT id FROM accounts a WHERE a.portal_id = ? AND (a.email = ? OR EXISTS
-			(SELECT 1 FROM sessions s WHERE s.portal_id = a.portal_id AND s.account_id = a.id))`,
+			(SELECT 1 FROM sessions s WHERE s.portal_id = ? AND s.account_id = a.id))`,
 		"WITH recent AS (SELECT id FROM sessions WHERE portal_id = ?) SELECT a.id FROM accounts a JOIN recent r ON r.id = a.id WHERE a.portal_id = ?",
 		"SELECT id FROM accounts WHERE portal_id = ? UNION ALL SELECT id FROM sessions WHERE portal_id = ?",
 		"SELECT id FROM accounts WHERE portal_id = ? FOR UPDATE OF accounts",
@@ -86,13 +86,18 @@ func TestGuardAccepts(t *testing.T) {
 		"INSERT INTO locks AS l (portal_id, subject) VALUES (?, ?) ON CONFLICT (portal_id, subject) DO UPDATE SET n = l.n + 1 WHERE l.n < ? RETURNING n",
 		"INSERT INTO sessions (portal_id, id) SELECT a.portal_id, ? FROM accounts a WHERE a.portal_id = ? AND a.id = ?",
 		`UPDATE sessions SET (generation, rotated_at) = (SELECT CASE WHEN x THEN 1 ELSE 2 END, ?) WHERE portal_id = ? AND id = ?
-			RETURNING generation, (SELECT roles FROM accounts WHERE portal_id = sessions.portal_id AND id = sessions.account_id)`,
+			RETURNING generation, (SELECT roles FROM accounts WHERE portal_id = ? AND id = sessions.account_id)`,
 		"UPDATE accounts SET email = ? WHERE portal_id = ? AND id = ?",
 		"DELETE FROM sessions WHERE portal_id = ?",
 		"DELETE FROM sessions USING accounts a WHERE sessions.portal_id = ? AND a.portal_id = sessions.portal_id",
 		"SELECT 'FROM accounts' FROM portals", "SELECT 1 -- FROM accounts\n", "SELECT 1 /* FROM accounts */",
 		"SELECT 'it''s; FROM accounts'", "UPDATE portals SET slug = ? WHERE id = ?; DELETE FROM sessions WHERE portal_id = ?",
 		"SELECT account.sessions FROM portals account",
+		"SELECT 1 FROM accounts a JOIN sessions s USING (portal_id) JOIN devices d USING (portal_id) WHERE d.portal_id = ?",
+		"WITH old AS MATERIALIZED (SELECT id FROM accounts WHERE portal_id = ?) DELETE FROM accounts WHERE portal_id = ? AND id IN (SELECT id FROM old)",
+		"SELECT id FROM accounts WHERE (portal_id, id) IN (VALUES (?, ?), (?, ?))",
+		`INSERT INTO public.accounts AS "a" (id, portal_id) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+		"SELECT 1 FROM accounts a NATURAL JOIN portals WHERE a.portal_id = ?",
 	} {
 		for d, text := range inBoth(text) {
 			require.NoError(t, guardFor(d).Check(text), "%s: %s", d, text)
@@ -157,6 +162,24 @@ func TestGuardRefuses(t *testing.T) {
 		"INSERT INTO sessions (portal_id, id) SELECT portal_id, id FROM accounts", "INSERT INTO accounts (id) VALUES (?) ON CONFLICT (portal_id, id) DO NOTHING",
 		"MERGE INTO accounts USING (SELECT 1) x ON true WHEN MATCHED THEN DELETE",
 		"UPDATE portals SET slug = ? WHERE id = ?; DELETE FROM sessions", "DELETE FROM sessions; DELETE FROM accounts WHERE portal_id = ? AND portal_id = ?",
+		// One table twice, and another one not at all.
+		"SELECT id FROM accounts a WHERE portal_id = ? AND a.portal_id = ? AND id IN (SELECT account_id FROM sessions)",
+		"SELECT id FROM accounts a JOIN sessions s ON s.account_id = a.id WHERE a.portal_id = ? AND a.portal_id = ?",
+		"SELECT id FROM accounts a JOIN sessions s ON s.account_id = a.id WHERE portal_id = ? AND a.portal_id = ?",
+		"DELETE FROM accounts WHERE portal_id = ? AND ? = portal_id AND EXISTS (SELECT 1 FROM sessions)",
+		"INSERT INTO sessions (portal_id, id) SELECT ?, id FROM accounts WHERE sessions.portal_id = ?",
+		// A subquery that only a table of the outer query ties to a portal.
+		"SELECT a.id, (SELECT MAX(s.at) FROM sessions s WHERE s.portal_id = a.portal_id) FROM accounts a WHERE a.portal_id = ?",
+		"SELECT id FROM accounts a WHERE a.portal_id = ? AND EXISTS (SELECT 1 FROM sessions s WHERE s.portal_id = a.portal_id)",
+		"SELECT id FROM accounts a WHERE a.portal_id = ? AND a.id IN (SELECT account_id FROM sessions s WHERE (s.portal_id, s.x) = (a.portal_id, a.x))",
+		"UPDATE sessions SET x = 1 WHERE portal_id = ? RETURNING (SELECT roles FROM accounts WHERE portal_id = sessions.portal_id)",
+		`INSERT INTO sessions (portal_id, id) SELECT a.portal_id, ? FROM accounts a WHERE a.portal_id = ?
+			AND NOT EXISTS (SELECT 1 FROM locks l WHERE l.portal_id = a.portal_id)`,
+		"SELECT 1 FROM accounts a JOIN (SELECT portal_id FROM sessions) s ON s.portal_id = a.portal_id WHERE a.portal_id = ?",
+		"SELECT 1 FROM accounts a, sessions s JOIN (SELECT 1 portal_id) x USING (portal_id) WHERE a.portal_id = ?",
+		"SELECT id FROM accounts WHERE (portal_id, id) IN (SELECT portal_id, id FROM accounts WHERE portal_id = ?)",
+		"SELECT id FROM accounts WHERE (portal_id, id) IN ((?, ?), (portal_id, ?))",
+		"SELECT id FROM accounts sessions, sessions x WHERE sessions.portal_id = ?",
 		// Neither a comment nor a string binds.
 		"SELECT id FROM accounts -- WHERE portal_id = ?", "SELECT id FROM accounts /* WHERE portal_id = ? */",
 		"SELECT id FROM accounts WHERE x = 'AND portal_id = ?'", "SELECT id FROM/**/accounts", "SELECT 1 /* ' */ FROM accounts /* ' */",
@@ -188,8 +211,8 @@ func TestGuardRefuses(t *testing.T) {
 func TestGuardLimits(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"SELECT id FROM accounts a WHERE portal_id = ? AND a.portal_id = ? AND id IN (SELECT account_id FROM sessions)",
-		"DELETE FROM portals WHERE id = ?", // whatever cascades from it
+		"SELECT 1 FROM accounts a LEFT JOIN sessions s ON s.portal_id = a.portal_id AND s.portal_id = ?",
+		"DELETE FROM portals WHERE id = ?", // and the rows that cascade from it
 	} {
 		for d, text := range inBoth(text) {
 			require.NoError(t, guardFor(d).Check(text), "%s: %s", d, text)

@@ -2,15 +2,9 @@ package tenantguard
 
 import "slices"
 
-// statement is one SQL statement as the guard understands it. The guard is not a full parser: it knows clauses,
-// parentheses and CASE, counts the portal tables that are named, and knows the ways in which portal_id is bound. In doubt
-// it counts a table more or a binding less, so that it refuses too much and not too little.
-type statement struct {
-	// tables are the portal tables named, once for each time.
-	tables []string
-	// bound is how many portal_ids are tied to a parameter, or to a table that was not yet tied to this one.
-	bound int
-}
+// The reader is not a full parser: it knows queries, clauses, parentheses and CASE, which portal tables each query names,
+// and the ways in which a portal_id is bound. In doubt it sees a table more or a binding less, so that the guard refuses
+// too much and not too little.
 
 // clause is the part of a statement that a token belongs to.
 type clause uint8
@@ -36,13 +30,21 @@ var clauses = map[string]clause{
 	"for": elsewhere, "do": elsewhere, "matched": elsewhere,
 }
 
-// node is a table in an equality of portal_ids, by the name it has in its query; the zero node is the parameters.
+// node is one side of an equality of portal_ids: a table, by the name that it has in its query. The name is empty where
+// the column has no qualifier. The zero node is a parameter.
 type node struct {
 	query int
 	name  string
 }
 
 type equality struct{ a, b node }
+
+// use is one place where a query names a portal table.
+type use struct {
+	table string
+	node  node
+	end   int // the index of the last token of its name and alias
+}
 
 // group is the part of a statement between parentheses, or between CASE and END.
 type group struct {
@@ -70,27 +72,30 @@ type reader struct {
 	tables  map[string]bool
 	groups  []*group
 	queries int
-	out     statement
-	ties    ties
+	uses    []use
+	bound   []equality
 }
 
-// read understands the statements of a text, which semicolons separate.
-func read(tokens []token, portalTables map[string]bool) []statement {
-	var all []statement
+// unbound lists the portal tables that the statements of a text name without binding their portal_id. Semicolons separate
+// statements.
+func unbound(tokens []token, portalTables map[string]bool) []string {
+	var all []string
 	for len(tokens) > 0 {
 		end := slices.IndexFunc(tokens, func(t token) bool { return t.is(";") })
 		if end < 0 {
 			end = len(tokens)
 		}
-		r := reader{tokens: tokens[:end], tables: portalTables, ties: ties{}}
-		all = append(all, r.statement())
+		r := reader{tokens: tokens[:end], tables: portalTables}
+		r.read()
+		all = append(all, r.unbound()...)
 		tokens = tokens[min(end+1, len(tokens)):]
 	}
 	return all
 }
 
-func (r *reader) statement() statement {
-	r.groups = []*group{{isQuery: true}}
+func (r *reader) read() {
+	r.queries = 1 // the zero node is a parameter
+	r.groups = []*group{{isQuery: true, query: r.queries}}
 	for i, t := range r.tokens {
 		switch {
 		case t.is("("):
@@ -108,7 +113,6 @@ func (r *reader) statement() statement {
 	for len(r.groups) > 0 {
 		r.pop(len(r.tokens))
 	}
-	return r.out
 }
 
 func (r *reader) top() *group { return r.groups[len(r.groups)-1] }
@@ -136,11 +140,9 @@ func (r *reader) pop(i int) {
 		}
 		return
 	}
-	for _, e := range g.kept {
-		r.bind(e)
-	}
+	r.bound = append(r.bound, g.kept...)
 	if len(r.groups) == 0 && i < len(r.tokens) { // a ")" too many
-		r.groups = []*group{{isQuery: true}}
+		r.groups = []*group{{isQuery: true, query: r.queries}}
 	}
 }
 
@@ -148,12 +150,6 @@ func (r *reader) pop(i int) {
 // function or the operand of NOT.
 func (r *reader) connects(i int) bool {
 	return slices.ContainsFunc([]string{"(", ",", "and", "or", "where", "on", "having", "from", "join", "row"}, r.at(i).is)
-}
-
-func (r *reader) bind(e equality) {
-	if r.ties.join(e.a, e.b) {
-		r.out.bound++
-	}
 }
 
 func (r *reader) name(i int, t token) {
@@ -165,7 +161,7 @@ func (r *reader) name(i int, t token) {
 	case t.text == "portal_id":
 		r.portalID(i)
 	case r.tables[t.text] && r.namesTable(i):
-		r.out.tables = append(r.out.tables, t.text)
+		r.use(i)
 	}
 }
 
@@ -187,8 +183,6 @@ func (r *reader) clause(i int, t token, c clause) {
 	case "into":
 		r.insert(i + 1)
 	case "using":
-		if r.at(i+1).is("(") && r.hasPortalID(r.list(i+1)) { // JOIN … USING (portal_id)
-			g.kept = append(g.kept, equality{r.fresh(), node{}})
-		}
+		r.using(i)
 	}
 }
