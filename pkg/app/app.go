@@ -1,5 +1,5 @@
-// Package app puts the program together: it opens the database, makes the services of their parts, and runs the queue with
-// the periodic tasks. The HTTP server, the commands and the demo all start here.
+// Package app puts the program together: it opens the database, makes the services, and runs the queue with the periodic
+// tasks. The HTTP server, the commands and the demo all start here.
 package app
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// Options are what an App is made of. All are required but Policy, Sender and Inbox.
+// Options are the dependencies of an App. Policy, Sender and Inbox are optional.
 type Options struct {
 	DB        *database.DB // migrated
 	Ring      *keyring.Ring
@@ -43,7 +43,7 @@ type Options struct {
 	Now       clock.Clock
 }
 
-// App is the program without its HTTP side.
+// App is the program without HTTP.
 type App struct {
 	Directory
 
@@ -112,20 +112,26 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) makeSessions(o Options) {
 	a.SigningKeys = accesstoken.NewKeys(o.DB, o.Ring, a.Audit, o.Now)
 	a.AccessTokens = accesstoken.NewTokens(a.SigningKeys, a.PublicURL, o.Now)
-	a.Sessions = session.NewService(session.Dependencies{Sessions: a.repos.sessions, Ring: o.Ring, Tokens: a.AccessTokens, Audit: a.Audit, Now: o.Now})
+	a.Sessions = session.NewService(session.Dependencies{
+		Sessions: a.repos.sessions, Ring: o.Ring, Tokens: a.AccessTokens, Audit: a.Audit, Now: o.Now,
+	})
 }
 
 // makePeople makes the services about people, and those of the messages to them.
 func (a *App) makePeople(o Options) (err error) {
 	accounts, passwords, outage := a.repos.accounts, account.NewPasswords(o.Passwords, o.Policy), mail.NewOutage()
-	a.Accounts = account.NewService(account.Dependencies{DB: o.DB, Accounts: accounts, Passwords: passwords, Audit: a.Audit, Digests: a.Digests, Now: o.Now})
+	a.Accounts = account.NewService(account.Dependencies{
+		DB: o.DB, Accounts: accounts, Passwords: passwords, Audit: a.Audit, Digests: a.Digests, Now: o.Now,
+	})
 	a.Secrets = onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(o.DB), Ring: o.Ring, Now: o.Now})
 	if a.Messages, err = delivery.NewService(delivery.Dependencies{
 		DB: o.DB, Queue: a.queue, Outage: outage, Digests: a.Digests, PublicURL: a.PublicURL, Now: o.Now,
 	}); err != nil {
 		return err
 	}
-	mailed := challenge.NewService(challenge.Dependencies{DB: o.DB, Accounts: accounts, Secrets: a.Secrets, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests})
+	mailed := challenge.NewService(challenge.Dependencies{
+		DB: o.DB, Accounts: accounts, Secrets: a.Secrets, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests,
+	})
 	a.PasswordResets = passwordreset.NewService(passwordreset.Dependencies{
 		Accounts: accounts, Lockouts: a.repos.lockouts, Passwords: passwords, Secrets: a.Secrets, Mail: mailed,
 		Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Now: o.Now,

@@ -20,7 +20,8 @@ type Directory struct {
 func NewDirectory(db *database.DB, now clock.Clock) Directory {
 	recorder := audit.NewRecorder(db, now)
 	return Directory{
-		DB: db, Audit: recorder, Portals: portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: now}),
+		DB: db, Audit: recorder,
+		Portals: portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: now}),
 		APIKeys: apikey.NewService(apikey.Dependencies{APIKeys: apikey.NewRepository(db), Audit: recorder, Now: now}),
 	}
 }

@@ -13,11 +13,11 @@ import (
 const (
 	sweepEvery = 10 * time.Minute
 	sweepBatch = 500
-	// keptAfter is how long rows are kept after they are of use, to explain what happened.
+	// keptAfter is how long rows are kept after their use, to explain what happened.
 	keptAfter = 30 * 24 * time.Hour
 )
 
-// Tasks are the periodic tasks. Each deletes the rows of one kind that are of no more use, on one instance at a time.
+// Tasks are the periodic tasks. Each deletes old rows of one kind.
 func (a *App) Tasks() []queue.Task {
 	old := func(sweep func(context.Context, time.Time, int) (int, error)) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) { return sweep(ctx, a.Now().Add(-keptAfter), sweepBatch) }

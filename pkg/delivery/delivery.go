@@ -1,9 +1,9 @@
-// Package delivery queues messages to people and tells how far each has come. A message is a row and a job, written in the
-// transaction of the change that causes it. What is queued holds neither secret nor address: package dispatch derives the
-// one and looks up the other when it sends.
+// Package delivery queues messages to people and reports their status. A message is a row and a job, written in the
+// transaction of the change that causes it. Neither holds a secret or an address: package dispatch derives the secret
+// and looks up the address when it sends.
 //
-// Delivery is at least once: a process that is killed between sending and noting may send a message again, under the
-// same Message-ID, but never loses one.
+// Delivery is at least once: a process that is killed between sending a message and noting it may send the message
+// again, under the same Message-ID. No message is lost.
 package delivery
 
 import (
@@ -27,18 +27,18 @@ const (
 	Invited           Kind = "invitation"
 )
 
-// CarriesSecret reports whether a message of the kind is worth nothing without a current secret.
+// CarriesSecret reports whether a message of the kind is useless without a current secret.
 func (k Kind) CarriesSecret() bool {
 	return k == Confirm || k == ResetPassword || k == SetPassword || k == Invited
 }
 
-// Status says how far a message has come.
+// Status is the status of a message.
 type Status string
 
-// The statuses. Queued and Delayed are on their way; the others are final.
+// The statuses. Queued and Delayed messages are still to be sent. The other statuses are final.
 const (
 	Queued     Status = "queued"
-	Delayed    Status = "delayed" // refused for now, and tried again
+	Delayed    Status = "delayed" // refused for now; it will be tried again
 	Sent       Status = "sent"
 	Failed     Status = "failed"
 	Suppressed Status = "suppressed" // the recipient got too many messages today
@@ -54,44 +54,47 @@ const (
 	Kept = 30 * 24 * time.Hour
 )
 
-// Message is something to be told to a person.
+// onItsWay are the statuses of messages that are still to be sent.
+var onItsWay = []Status{Queued, Delayed}
+
+// Message is a message to be queued.
 type Message struct {
 	ID   ids.Delivery // a UUIDv7, the caller's
 	Kind Kind
-	// Account is the recipient: the message goes to the address that the account has when it is sent. Without an account
-	// and an invitation it goes to nobody: the same row and a job that sends nothing.
+	// Account is the recipient: the message goes to the address that the account has when it is sent. A message with
+	// neither an account nor an invitation goes to nobody: its row and job are the same, and nothing is sent.
 	Account *account.Account
-	// Invitation is the other kind of recipient, with the code of that counter; Purpose and Generation are ignored then.
+	// Invitation is the other kind of recipient. The message carries its code, and Purpose and Generation are ignored.
 	Invitation *Invitation
-	// Typed is the address as the request named it; only its mask is kept. "" where the request named none.
+	// Typed is the address as the request named it, "" for none. Only its mask is kept.
 	Typed string
-	// Purpose, Subject and Generation name the secret that the message carries, if it does.
+	// Purpose, EmailDigest and Generation name the secret that the message carries, if any.
 	Purpose     string
 	EmailDigest digest.Digest
 	Generation  int64
 	Locale      string
-	Network     string // where the request came from, for the message to say; "" for nowhere
+	Network     string // where the request came from, shown in the message; "" shows nothing
 }
 
-// Invitation names an invitation, and which of its codes.
+// Invitation names an invitation and one of its codes.
 type Invitation struct {
 	ID      ids.Invitation
 	Counter int64
 }
 
-// Job has a message sent: the kind of job that package dispatch works on.
+// Job sends a message. Package dispatch works on it.
 type Job struct {
 	PortalID ids.Portal   `json:"portal_id"`
 	ID       ids.Delivery `json:"id"`
 }
 
-// JobKind is the kind of a Job in the queue's table.
+// JobKind is what Job.Kind returns.
 const JobKind = "delivery"
 
 // Kind names the kind of job in the queue's table.
 func (Job) Kind() string { return JobKind }
 
-// Delivery is a message as the table has it.
+// Delivery is a message in the table.
 type Delivery struct {
 	PortalID       ids.Portal
 	ID             ids.Delivery
@@ -113,10 +116,10 @@ type Delivery struct {
 // OnItsWay reports whether the message is still to be sent.
 func (d *Delivery) OnItsWay() bool { return d.Status == Queued || d.Status == Delayed }
 
-// ToNobody reports whether the message never had a recipient, or the recipient was deleted.
+// ToNobody reports whether the message has no recipient, or its recipient was deleted.
 func (d *Delivery) ToNobody() bool { return d.AccountID.IsZero() && d.InvitationID.IsZero() }
 
-// Receipt is what the caller who asked for a message may follow.
+// Receipt is what the caller who asked for a message sees of it.
 type Receipt struct {
 	ID        ids.Delivery
 	Channel   string

@@ -2,58 +2,99 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
-// repository keeps messages and how many each recipient got.
+// repository keeps messages, and a log of the messages of each recipient.
 type repository struct{ db *database.DB }
 
-func (r repository) insert(ctx context.Context, queued []*Delivery) error {
-	var values database.Values
-	for _, d := range queued {
-		values.Row(d.PortalID, d.ID, d.Kind, d.Channel, d.Masked, d.AccountID, d.InvitationID, d.Purpose, d.EmailDigest.Bytes(),
-			d.Generation, d.Locale, d.Network, d.Status, 0, "", d.CreatedAt.UnixMilli())
-	}
-	return database.Err(r.db.From(ctx).Exec(`INSERT INTO deliveries (portal_id, id, kind, channel, masked, account_id,
-		invitation_id, purpose, subject, generation, locale, network, status, attempts, provider_answer, created_at)
-		VALUES `+values.SQL(), values.Args...).Error)
+// row is a message in the table. Times are Unix milliseconds.
+type row struct {
+	PortalID       ids.Portal
+	ID             ids.Delivery
+	Kind           Kind
+	Channel        string
+	Masked         string
+	AccountID      ids.Account
+	InvitationID   ids.Invitation
+	Purpose        string
+	Subject        []byte // the digest of the address at the portal
+	Generation     int64
+	Locale         string
+	Network        string
+	Status         Status
+	Attempts       int64
+	ProviderAnswer string
+	CreatedAt      int64
+	SentAt         *int64
+	NextAttemptAt  *int64
 }
 
-const columns = `id, kind, channel, masked, account_id, invitation_id, purpose, subject, generation, locale, network,
-	status, provider_answer, created_at`
+// TableName is the table of messages.
+func (row) TableName() string { return "deliveries" }
 
-func (d *Delivery) scan(row database.Row) error {
-	var created int64
-	err := row.Scan(&d.ID, &d.Kind, &d.Channel, &d.Masked, &d.AccountID, &d.InvitationID, &d.Purpose, &d.EmailDigest,
-		&d.Generation, &d.Locale, &d.Network, &d.Status, &d.ProviderAnswer, &created)
-	d.CreatedAt = time.UnixMilli(created).UTC()
-	return database.Err(err)
+func rowOf(d *Delivery) row {
+	return row{
+		PortalID: d.PortalID, ID: d.ID, Kind: d.Kind, Channel: d.Channel, Masked: d.Masked, AccountID: d.AccountID,
+		InvitationID: d.InvitationID, Purpose: d.Purpose, Subject: d.EmailDigest.Bytes(), Generation: d.Generation,
+		Locale: d.Locale, Network: d.Network, Status: d.Status, CreatedAt: d.CreatedAt.UnixMilli(),
+	}
+}
+
+func (r row) delivery() (*Delivery, error) {
+	d := &Delivery{
+		PortalID: r.PortalID, ID: r.ID, Kind: r.Kind, Channel: r.Channel, Masked: r.Masked, AccountID: r.AccountID,
+		InvitationID: r.InvitationID, Purpose: r.Purpose, Generation: r.Generation, Locale: r.Locale,
+		Network: r.Network, Status: r.Status, ProviderAnswer: r.ProviderAnswer,
+		CreatedAt: time.UnixMilli(r.CreatedAt).UTC(),
+	}
+	return d, d.EmailDigest.Scan(r.Subject)
+}
+
+func (r repository) insert(ctx context.Context, queued []*Delivery) error {
+	rows := make([]row, len(queued))
+	for i, d := range queued {
+		rows[i] = rowOf(d)
+	}
+	return database.Err(r.db.From(ctx).Create(&rows).Error)
 }
 
 // get reads a message. Errors: database.ErrNotFound.
 func (r repository) get(ctx context.Context, portalID ids.Portal, id ids.Delivery) (*Delivery, error) {
-	d := &Delivery{PortalID: portalID}
-	return d, d.scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id = ?`,
-		portalID, id).Row())
+	var found row
+	if err := r.db.From(ctx).Where("portal_id = ? AND id = ?", portalID, id).Take(&found).Error; err != nil {
+		return nil, database.Err(err)
+	}
+	return found.delivery()
 }
 
 // list reads messages, in no order.
 func (r repository) list(ctx context.Context, portalID ids.Portal, wanted []ids.Delivery) ([]*Delivery, error) {
-	return database.Collect(r.db.From(ctx).Raw(`SELECT `+columns+` FROM deliveries WHERE portal_id = ? AND id IN ?`,
-		portalID, wanted), func(row database.Row) (*Delivery, error) {
-		d := &Delivery{PortalID: portalID}
-		return d, d.scan(row)
-	})
+	var rows []row
+	if err := r.db.From(ctx).Where("portal_id = ? AND id IN ?", portalID, wanted).Find(&rows).Error; err != nil {
+		return nil, database.Err(err)
+	}
+	messages := make([]*Delivery, 0, len(rows))
+	for _, found := range rows {
+		d, err := found.delivery()
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, d)
+	}
+	return messages, nil
 }
 
-func (r repository) begin(ctx context.Context, d *Delivery, recipient digest.Digest, now time.Time) (admitted bool, err error) {
-	admitted = true
-	err = r.db.InTx(ctx, func(ctx context.Context) error {
+// begin counts a try, and at the first one the message against its recipient. In raw SQL, because the count and the
+// decision must be one statement.
+func (r repository) begin(ctx context.Context, d *Delivery, recipient digest.Digest, now time.Time) (bool, error) {
+	admitted := true
+	err := r.db.InTx(ctx, func(ctx context.Context) error {
 		var attempts int64
 		err := r.db.From(ctx).Raw(`UPDATE deliveries SET attempts = attempts + 1 WHERE portal_id = ? AND id = ?
 			RETURNING attempts`, d.PortalID, d.ID).Row().Scan(&attempts)
@@ -66,56 +107,62 @@ func (r repository) begin(ctx context.Context, d *Delivery, recipient digest.Dig
 	return admitted, err
 }
 
-// entryWidth is the width of a time in a recipient's log: Unix milliseconds have 13 digits until the year 2286.
-const entryWidth = 13
+// dailyQuota is how many messages a recipient gets.
+var dailyQuota = []slidinglog.Quota{{N: DailyMessages, Within: 24 * time.Hour}}
 
-// admit is one statement, so that of any number of messages at once exactly as many are admitted as the day allows, on
-// any number of instances. The oldest entry of a full log is compared as text, which its fixed width allows.
+// dailyFull is SQL that says whether a recipient got the quota.
+var dailyFull = slidinglog.SQLFull("recipients.messages", "day", dailyQuota)
+
+// admit counts a message against its recipient unless the quota is used up. One statement decides, so that any number
+// of instances together admit exactly the quota.
 func (r repository) admit(ctx context.Context, recipient digest.Digest, now time.Time) (bool, error) {
-	const full = `substr(recipients.messages, @last, 13) > @yesterday`
+	args := map[string]any{"recipient": recipient, "entry": slidinglog.At(now), "now": now.UnixMilli()}
+	slidinglog.Bind(args, "day", dailyQuota, now)
 	var suppressed bool
 	err := r.db.From(ctx).Raw(`INSERT INTO recipients (suppressed, digest, messages, updated_at)
 		VALUES (FALSE, @recipient, @entry, @now)
 		ON CONFLICT (digest) DO UPDATE SET
-			suppressed = `+full+`,
-			messages = CASE WHEN `+full+` THEN recipients.messages
-				ELSE substr(@entry || recipients.messages, 1, @width) END,
+			suppressed = `+dailyFull+`,
+			messages = CASE WHEN `+dailyFull+` THEN recipients.messages
+				ELSE `+slidinglog.SQLAdd("@entry", "recipients.messages", slidinglog.Octets(DailyMessages))+` END,
 			updated_at = @now
-		RETURNING suppressed`, map[string]any{
-		"recipient": recipient, "entry": entry(now), "now": now.UnixMilli(), "width": DailyMessages * entryWidth,
-		"last": (DailyMessages-1)*entryWidth + 1, "yesterday": entry(now.Add(-24 * time.Hour)),
-	}).Row().Scan(&suppressed)
+		RETURNING suppressed`, args).Row().Scan(&suppressed)
 	return !suppressed, database.Err(err)
 }
 
-func entry(at time.Time) string { return fmt.Sprintf("%0*d", entryWidth, at.UnixMilli()) }
-
-// outcome is what became of a try.
+// outcome is the result of a try.
 type outcome struct {
 	status     Status
 	answer     string
 	sent, next *time.Time
 }
 
-// note writes the outcome of a message that is on its way; a final status stays.
+// note writes the outcome of a message that is still to be sent. A final status stays as it is.
 func (r repository) note(ctx context.Context, d *Delivery, o outcome) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries
-		SET status = ?, provider_answer = ?, sent_at = ?, next_attempt_at = ?
-		WHERE portal_id = ? AND id = ? AND status IN ('queued', 'delayed')`,
-		o.status, o.answer, database.Millis(o.sent), database.Millis(o.next), d.PortalID, d.ID).Error)
+	return database.Err(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).
+		Updates(map[string]any{
+			"status": o.status, "provider_answer": o.answer, "sent_at": database.Millis(o.sent),
+			"next_attempt_at": database.Millis(o.next),
+		}).Error)
 }
 
-// forget leaves the rows, so that receipts are answered as if there had never been anybody. The zero account is none.
-func (r repository) forget(ctx context.Context, portalID ids.Portal, accountID ids.Account, invitations []ids.Invitation) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE deliveries SET account_id = NULL, invitation_id = NULL, network = '',
-			provider_answer = ''
-		WHERE portal_id = ? AND (account_id = ? OR invitation_id IN ?)`, portalID, accountID, invitations).Error)
+// forget removes the people from rows and keeps the rows, so that receipts look as if the messages never had a
+// recipient. The zero account id matches no row.
+func (r repository) forget(
+	ctx context.Context, portalID ids.Portal, accountID ids.Account, invitations []ids.Invitation,
+) error {
+	return database.Err(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND (account_id = ? OR invitation_id IN ?)", portalID, accountID, invitations).
+		Updates(map[string]any{
+			"account_id": nil, "invitation_id": nil, "network": "", "provider_answer": "",
+		}).Error)
 }
 
-// waiting tells since when the oldest untried message waits (nil for none), and how many refused ones are older than
-// before.
+// waiting is since when the oldest untried message waits (nil for none), and how many refused ones are older than
+// before. In raw SQL, because one read of the partial index gives both.
 func (r repository) waiting(ctx context.Context, before time.Time) (untried *time.Time, refused int, err error) {
-	ctx = database.AcrossPortals(ctx, "how much mail waits is told of the whole installation")
+	ctx = database.AcrossPortals(ctx, "how much mail waits is counted over the whole installation")
 	var oldest *int64
 	err = r.db.From(ctx).Raw(`SELECT MIN(CASE WHEN status = 'queued' THEN created_at END),
 			COUNT(CASE WHEN status = 'delayed' AND created_at < ? THEN 1 END)
@@ -123,6 +170,7 @@ func (r repository) waiting(ctx context.Context, before time.Time) (untried *tim
 	return database.Time(oldest), refused, database.Err(err)
 }
 
+// sweep deletes old rows in small batches. In raw SQL, because DELETE has no LIMIT.
 func (r repository) sweep(ctx context.Context, before time.Time, batch int) (int, error) {
 	ctx = database.AcrossPortals(ctx, "old messages are swept at every portal")
 	total := 0
@@ -141,10 +189,15 @@ func (r repository) sweep(ctx context.Context, before time.Time, batch int) (int
 	return total, nil
 }
 
-func (r repository) firstConfirmation(ctx context.Context, portalID ids.Portal, accountID ids.Account) (network string, at time.Time, err error) {
-	var created int64
-	err = r.db.From(ctx).Raw(`SELECT network, created_at FROM deliveries
-		WHERE portal_id = ? AND account_id = ? AND kind = ? ORDER BY id LIMIT 1`, portalID, accountID, Confirm).
-		Row().Scan(&network, &created)
-	return network, time.UnixMilli(created).UTC(), database.Err(err)
+// firstConfirmation reads the oldest confirmation of an account. Errors: database.ErrNotFound.
+func (r repository) firstConfirmation(
+	ctx context.Context, portalID ids.Portal, accountID ids.Account,
+) (*Delivery, error) {
+	var found row
+	err := r.db.From(ctx).Where("portal_id = ? AND account_id = ? AND kind = ?", portalID, accountID, Confirm).
+		Order("id").Limit(1).Take(&found).Error
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	return found.delivery()
 }

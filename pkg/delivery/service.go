@@ -25,7 +25,7 @@ import (
 type Dependencies struct {
 	DB      *database.DB
 	Queue   *queue.Queue
-	Outage  *mail.Outage // what the process knows of the relay
+	Outage  *mail.Outage // shared with package dispatch
 	Digests *digest.Digester
 	// PublicURL gives the sender of portals that set none: no-reply at its host.
 	PublicURL string
@@ -44,7 +44,7 @@ type Service struct {
 	degraded degradedCache
 }
 
-// NewService queues messages with the parts. Errors: the public URL has no host.
+// NewService makes a service of its dependencies. Errors: the public URL has no host.
 func NewService(with Dependencies) (*Service, error) {
 	public, err := url.Parse(with.PublicURL)
 	if err != nil || public.Hostname() == "" {
@@ -56,7 +56,7 @@ func NewService(with Dependencies) (*Service, error) {
 	}, nil
 }
 
-// Send queues a message in the transaction of ctx, or in one of its own where there is none.
+// Send queues a message in the transaction of ctx, or in a new one.
 func (s *Service) Send(ctx context.Context, p *portal.Portal, m Message) (Receipt, error) {
 	receipts, err := s.SendAll(ctx, p, []Message{m})
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Service) Send(ctx context.Context, p *portal.Portal, m Message) (Receip
 	return receipts[0], nil
 }
 
-// SendAll queues messages, a few hundred at most, as Send does one; the receipts stand in their order.
+// SendAll queues a few hundred messages at most, as Send does. The receipts have the order of the messages.
 func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Message) ([]Receipt, error) {
 	if len(messages) == 0 {
 		return nil, nil
@@ -106,7 +106,7 @@ func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 	return d
 }
 
-// SendPasswordChanged tells the owner of an account that its password was changed, and from where.
+// SendPasswordChanged queues the notice to the owner of an account that the password was changed, and from where.
 func (s *Service) SendPasswordChanged(ctx context.Context, p *portal.Portal, a *account.Account) error {
 	id, err := ids.New[ids.Delivery]()
 	if err != nil {
@@ -118,11 +118,11 @@ func (s *Service) SendPasswordChanged(ctx context.Context, p *portal.Portal, a *
 	return err
 }
 
-// privatePause is after how long everybody's receipt at a private portal says that the message was sent.
+// privatePause is how long every receipt at a private portal says queued.
 const privatePause = 5 * time.Second
 
-// Receipt tells how far a message has come. At a private portal it goes by the clock alone, for everyone: whether
-// something was really sent would tell whether the address has an account.
+// Receipt reads the status of a message. At a private portal the status depends on the clock alone, because the real one
+// would reveal whether the address has an account.
 //
 // Errors: not_found.
 func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id ids.Delivery) (Receipt, error) {
@@ -148,9 +148,10 @@ func (s *Service) Receipt(ctx context.Context, p *portal.Portal, id ids.Delivery
 	return r, nil
 }
 
-// Reports tell how far messages have really come, for administrators, at a private portal too. What was swept is
-// not among them.
-func (s *Service) Reports(ctx context.Context, p *portal.Portal, wanted []ids.Delivery) (map[ids.Delivery]Receipt, error) {
+// Reports reads the real status of messages, for administrators, at private portals too. Swept messages are left out.
+func (s *Service) Reports(
+	ctx context.Context, p *portal.Portal, wanted []ids.Delivery,
+) (map[ids.Delivery]Receipt, error) {
 	if len(wanted) == 0 {
 		return nil, nil
 	}
@@ -165,7 +166,7 @@ func (s *Service) Reports(ctx context.Context, p *portal.Portal, wanted []ids.De
 	return reports, nil
 }
 
-// SenderAddress is the address that a portal's mail comes from: its own, or no-reply at the host of the public URL.
+// SenderAddress is the sender of a portal's mail: the portal's own address, or no-reply at the host of the public URL.
 func (s *Service) SenderAddress(p *portal.Portal) string {
 	if p.Sender.Address != nil {
 		if own, err := email.Parse(*p.Sender.Address); err == nil {
@@ -183,14 +184,16 @@ func (s *Service) receipt(p *portal.Portal, d *Delivery) Receipt {
 	return r
 }
 
-// Forget unties the messages of an account that is deleted, and of its invitations, from them: what is still queued is
-// not sent. The zero id is no account.
-func (s *Service) Forget(ctx context.Context, p *portal.Portal, accountID ids.Account, invitations []ids.Invitation) error {
+// Forget removes a deleted account and its invitations from their messages. Messages that are still queued are not
+// sent. The zero id is no account.
+func (s *Service) Forget(
+	ctx context.Context, p *portal.Portal, accountID ids.Account, invitations []ids.Invitation,
+) error {
 	return s.repo.forget(ctx, p.ID, accountID, invitations)
 }
 
-// Sweep deletes at most batch messages, and as many recipients, that nothing has happened to since before, and tells
-// how many rows went. Kept is how long they are of use.
+// Sweep deletes at most batch messages, and at most batch recipients, that are older than before. It returns the number
+// of rows deleted.
 func (s *Service) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
 	return s.repo.sweep(ctx, before, batch)
 }

@@ -22,9 +22,9 @@ type degradedCache struct {
 	found    bool
 }
 
-// Degraded reports whether mail is backing up: a message has not been tried for a minute, the relay is away, or several
-// messages were refused for now for over a minute. Trouble with one recipient does not count: it would tell a stranger that
-// the recipient has an account. A database that does not answer changes nothing.
+// Degraded reports whether mail is backing up: a message was not tried for a minute, the relay is away, or several
+// messages were refused for now for over a minute. Trouble with one recipient does not count, because it would reveal to
+// a stranger that the recipient has an account. While the database does not answer, the last result stays.
 func (s *Service) Degraded(ctx context.Context) bool {
 	s.degraded.mu.Lock()
 	defer s.degraded.mu.Unlock()

@@ -13,14 +13,14 @@ func (s *Service) Get(ctx context.Context, portalID ids.Portal, id ids.Delivery)
 	return s.repo.get(ctx, portalID, id)
 }
 
-// BeginTry counts a try to send. The first one counts against the recipient, too, and is not admitted when the recipient
-// got DailyMessages in the last 24 hours.
+// BeginTry counts a try to send. The first try also counts the message against its recipient, and is not admitted if the
+// recipient got DailyMessages in the last 24 hours.
 func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (admitted bool, err error) {
 	return s.repo.begin(ctx, d, s.digests.OfEmail(ids.Portal{}, to), s.clock.Now())
 }
 
-// End notes the final status of a message, with the provider's answer or the reason. A message that has a final status
-// keeps it.
+// End notes the final status of a message, with the relay's answer or the reason. A message that already has a final
+// status keeps it.
 func (s *Service) End(ctx context.Context, d *Delivery, status Status, answer string) error {
 	var sent *time.Time
 	if status == Sent {
@@ -35,8 +35,14 @@ func (s *Service) Delay(ctx context.Context, d *Delivery, answer string, next ti
 	return s.repo.note(ctx, d, outcome{status: Delayed, answer: answer, next: &next})
 }
 
-// FirstConfirmation tells when the first confirmation of an account was asked for, and from where. Errors:
+// FirstConfirmation says from where, and when, the first confirmation of an account was asked for. Errors:
 // database.ErrNotFound.
-func (s *Service) FirstConfirmation(ctx context.Context, portalID ids.Portal, accountID ids.Account) (network string, at time.Time, err error) {
-	return s.repo.firstConfirmation(ctx, portalID, accountID)
+func (s *Service) FirstConfirmation(
+	ctx context.Context, portalID ids.Portal, accountID ids.Account,
+) (network string, at time.Time, err error) {
+	d, err := s.repo.firstConfirmation(ctx, portalID, accountID)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return d.Network, d.CreatedAt, nil
 }

@@ -1,6 +1,6 @@
-// Package dispatch sends what package delivery queues. For each message it finds the recipient, derives the secret that
-// the message carries, writes the letter, hands it to the relay and notes the outcome. A secret is derived only when it is
-// sent, and only while it is the current one.
+// Package dispatch sends the messages that package delivery queues. For each message it finds the recipient, derives the
+// secret, writes the letter, hands it to the relay and notes the outcome. A secret is derived only when it is sent, and
+// only while it is current.
 package dispatch
 
 import (
@@ -38,7 +38,7 @@ type Dependencies struct {
 }
 
 const (
-	// firstRetry has the first retry come within 30 s: the queue looks for jobs that are due every 5 s.
+	// firstRetry makes the first retry come within 30 s: the queue looks for due jobs every 5 s.
 	firstRetry = 20 * time.Second
 	// sendTimeout leaves a job time to note the outcome before queue.JobTimeout ends it.
 	sendTimeout = 25 * time.Second
@@ -62,7 +62,7 @@ type Service struct {
 	firstRetry, sendTimeout, probeEvery time.Duration
 }
 
-// NewService registers a worker with the queue that sends messages with the parts.
+// NewService makes a service of its dependencies, and registers it with the queue as the worker that sends messages.
 func NewService(with Dependencies) *Service {
 	s := &Service{
 		queue: with.Queue, messages: with.Messages, portals: with.Portals, accounts: with.Accounts, secrets: with.Secrets,
@@ -94,8 +94,8 @@ func (s *Service) Close() error {
 	return s.sender.Close()
 }
 
-// probe tries a waiting message from time to time while an outage is suspected, so that its end is found soon however
-// long the pauses have grown.
+// probe tries a waiting message from time to time while an outage is suspected, so that the end of the outage is found
+// soon, even when all pauses are long.
 func (s *Service) probe(ctx context.Context) {
 	tick := time.NewTicker(s.probeEvery)
 	defer tick.Stop()

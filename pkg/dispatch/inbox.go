@@ -9,8 +9,8 @@ import (
 // inboxSize is how many messages a developer's inbox keeps.
 const inboxSize = 200
 
-// Inbox is a developer's: it keeps copies of the last messages that were sent, secrets included, in memory alone.
-// The zero Inbox is empty and ready.
+// Inbox keeps copies of the last messages that were sent, for a developer. The copies hold secrets and are kept in
+// memory only. The zero Inbox is ready to use.
 type Inbox struct {
 	mu    sync.Mutex
 	mails []*outgoing // oldest first

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// letter is what a message says, before it becomes text and HTML.
+// letter is the content of a message, before it becomes text and HTML.
 type letter struct {
 	Language  locale.Language
 	Portal    string
@@ -64,9 +64,8 @@ func compose(p *portal.Portal, d *delivery.Delivery, to recipient, now time.Time
 		l.Button, l.EnterCode = say(kind+".button", nil), say(enter+"_too", nil)
 	}
 	if d.Kind.CarriesSecret() {
-		l.Notes = append(l.Notes,
-			say("valid", locale.Data{"duration": locale.Validity(language, to.secret.expiresAt.Sub(now))})+" "+say("newest", nil),
-			say("secrecy", nil))
+		validity := locale.Data{"duration": locale.Validity(language, to.secret.expiresAt.Sub(now))}
+		l.Notes = append(l.Notes, say("valid", validity)+" "+say("newest", nil), say("secrecy", nil))
 	}
 	if d.Kind == delivery.AlreadyRegistered || d.Kind == delivery.Invited {
 		l.Notes = append(l.Notes, say(kind+".how", nil))

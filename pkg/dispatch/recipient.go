@@ -47,19 +47,19 @@ func (secret) String() string { return "secret" }
 // GoString keeps a secret out of logs.
 func (secret) GoString() string { return "secret" }
 
-// recipient is whom a message goes to, and what the letter tells them.
+// recipient is the person a message goes to, and the facts that the letter shows.
 type recipient struct {
 	address   email.Address
-	givenName string // "" for none, and for one that a stranger chose
+	givenName string // "" for none, or if a stranger may have chosen it
 	inviter   string
 	secret    secret // empty for kinds that carry none
-	// network and askedAt say where the request came from, and when; "" says nothing of it.
+	// network and askedAt say from where, and when, the message was asked for. With network "" the letter shows neither.
 	network string
 	askedAt time.Time
 }
 
-// recipient finds whom a message goes to and derives the secret that it carries, if it does. dead says why nothing is to
-// be sent any more.
+// recipient finds the recipient of a message and derives its secret, if it carries one. A dead that is not empty is the
+// reason why the message must not be sent any more.
 func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recipient, dead string, err error) {
 	if !d.InvitationID.IsZero() {
 		return s.invitee(ctx, d)
@@ -94,10 +94,12 @@ func (s *Service) invitee(ctx context.Context, d *delivery.Delivery) (to recipie
 	}, dead, err
 }
 
-// origin is where a message was asked for, and when. The confirmation of an unverified registration shows the
-// registration instead, even if another caller asked for the message: the owner of the mailbox is to see whether it was
-// theirs.
-func (s *Service) origin(ctx context.Context, d *delivery.Delivery, a *account.Account) (network string, at time.Time, err error) {
+// origin is from where, and when, a message was asked for. The confirmation of an unverified registration shows the
+// registration instead, even if another caller asked for the message, so that the owner of the mailbox sees whether the
+// registration is theirs.
+func (s *Service) origin(
+	ctx context.Context, d *delivery.Delivery, a *account.Account,
+) (network string, at time.Time, err error) {
 	if d.Kind != delivery.Confirm || a.UnverifiedSince == nil {
 		return d.Network, d.CreatedAt, nil
 	}
@@ -108,8 +110,8 @@ func (s *Service) origin(ctx context.Context, d *delivery.Delivery, a *account.A
 	return network, at, err
 }
 
-// deadBecause says why a secret is not sent, by the error of deriving it; "" where it is. gone is the answer for a
-// secret whose owner is deleted. Other errors are returned.
+// deadBecause translates the error of deriving a secret into the reason why it is not sent, "" for none. gone is the
+// reason for a secret whose owner is deleted. Other errors are returned.
 func deadBecause(derived error, gone string) (why string, err error) {
 	code := fault.CodeOf(derived)
 	if code == fault.NotFound {

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// outgoing is a mail ready to be sent, with the secrets in its text: the developer's inbox shows them apart, and they must
-// not be kept with the relay's answer.
+// outgoing is a mail ready to be sent, with the secrets in its text. The developer's inbox shows them, and they are
+// removed from the relay's answer.
 type outgoing struct {
 	*mail.Message
 
@@ -22,7 +22,7 @@ type outgoing struct {
 	portal            string // its slug, for the log
 }
 
-// write makes the mail. It goes to the stored address, whatever a request typed.
+// write makes the mail. It goes to the stored address, not to the address that a request typed.
 func (s *Service) write(p *portal.Portal, d *delivery.Delivery, to recipient) (*outgoing, error) {
 	l := compose(p, d, to, s.clock.Now())
 	page, err := l.html()
@@ -56,8 +56,9 @@ func (s *Service) send(ctx context.Context, d *delivery.Delivery, o *outgoing, c
 	f := &mail.Failure{Answer: "the message could not be handed on"}
 	_ = errors.As(err, &f)
 	answer = clean(f.Answer, o)
-	s.log.WarnContext(ctx, "a message was not sent", slog.String("kind", string(d.Kind)), slog.String("portal", o.portal),
-		slog.String("delivery", d.ID.String()), slog.Bool("for_good", f.Reach == mail.RefusedForGood), slog.String("answer", answer))
+	s.log.WarnContext(ctx, "a message was not sent", slog.String("kind", string(d.Kind)),
+		slog.String("portal", o.portal), slog.String("delivery", d.ID.String()),
+		slog.Bool("for_good", f.Reach == mail.RefusedForGood), slog.String("answer", answer))
 	switch f.Reach {
 	case mail.RefusedForGood:
 		s.wakeIf(ctx, s.outage.RefusedForGood())
@@ -86,7 +87,7 @@ func (s *Service) handOn(ctx context.Context, d *delivery.Delivery, o *outgoing)
 	return "noted in the log", nil
 }
 
-// wakeIf has every message tried that waits for its next try, if an outage is over.
+// wakeIf makes every delayed message due if an outage is over.
 func (s *Service) wakeIf(ctx context.Context, over bool) {
 	if !over {
 		return

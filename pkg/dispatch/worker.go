@@ -11,13 +11,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// troubleRetry is after what time a message is looked at again when the database did not answer.
+// troubleRetry is the pause after the database did not answer.
 const troubleRetry = 3 * time.Second
 
 // giveUpAfter is how long a message that is refused for now is tried again.
 const giveUpAfter = 24 * time.Hour
 
-// work is one look at a message. It returns after what time to look again; 0 is never.
+// work handles a job. It returns the pause before the job is run again, 0 for never.
 func (s *Service) work(ctx context.Context, job delivery.Job) (again time.Duration) {
 	again, err := s.process(ctx, job)
 	if err != nil {
@@ -87,10 +87,12 @@ func (s *Service) end(ctx context.Context, d *delivery.Delivery, status delivery
 // maxPause is the longest pause between two tries.
 const maxPause = time.Hour
 
-// delay notes that a message was refused for now. Pauses grow with its age, which doubles from try to try: 20 s, then
-// about 30 s, 1, 2, 4, 8, … minutes, then an hour. None goes beyond the end of the secret that the message carries, so
-// that its expiry is noted in time.
-func (s *Service) delay(ctx context.Context, d *delivery.Delivery, carried secret, answer string) (again time.Duration, err error) {
+// delay notes that a message was refused for now, and returns the pause before the next try. Pauses grow with the age of
+// the message: 20 s, then about 30 s, 1, 2, 4, 8, … minutes, then an hour. None is longer than the rest of the secret's
+// life, so that its expiry is noted in time.
+func (s *Service) delay(
+	ctx context.Context, d *delivery.Delivery, carried secret, answer string,
+) (again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
 	now := s.clock.Now()

@@ -46,7 +46,7 @@ func (i *idle) take() *connection {
 	return c
 }
 
-// expire hangs up what was not used for idleTime, and looks again later while something is kept.
+// expire closes connections that were not used for idleTime. It runs again later while any are kept.
 func (i *idle) expire() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -72,7 +72,7 @@ func (i *idle) drain() {
 	}
 }
 
-// quit takes leave of the relay, and hangs up though it does not answer.
+// quit says QUIT, and closes the connection even if the relay does not answer.
 func quit(c *connection) {
 	if c.smtp.UpdateDeadline(time.Second) == nil {
 		_ = c.smtp.Quit()

@@ -1,5 +1,5 @@
-// Package mail sends mail through an SMTP relay and remembers whether the relay works. It knows addresses and texts, but
-// not what a mail is for.
+// Package mail sends mail through an SMTP relay and remembers whether the relay works. It does not know the purpose of a
+// mail.
 package mail
 
 import (
@@ -37,12 +37,12 @@ func (m *Message) GoString() string { return m.String() }
 // LogValue is String.
 func (m *Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
-// Reach says how far a try to send came before it failed.
+// Reach is how far a try to send came before it failed.
 type Reach int
 
 // How far a try came.
 const (
-	// Unreached means that the relay could not be spoken to: every other mail would fail now, too.
+	// Unreached means that the relay could not be used at all: other mail would fail now, too.
 	Unreached Reach = iota
 	// RefusedForNow means that the relay may take this mail later.
 	RefusedForNow
@@ -50,7 +50,7 @@ const (
 	RefusedForGood
 )
 
-// Failure is why a mail was not sent.
+// Failure is the reason why a mail was not sent.
 type Failure struct {
 	Reach  Reach
 	Answer string // what the relay said, or what went wrong on the way to it
@@ -58,7 +58,7 @@ type Failure struct {
 
 func (f *Failure) Error() string { return "mail not sent: " + f.Answer }
 
-// HostLiteral writes an IP address in the brackets that SMTP puts around it (RFC 5321 §4.1.3). It leaves a name as it is.
+// HostLiteral puts an IP address in the brackets that SMTP wants (RFC 5321 §4.1.3). A name stays as it is.
 func HostLiteral(host string) string {
 	ip := net.ParseIP(host)
 	switch {

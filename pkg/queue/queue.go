@@ -1,6 +1,6 @@
 // Package queue runs jobs in the background, on River. A job is inserted in the transaction of the change that causes it,
-// and worked on by any instance that is started. It knows nothing of what jobs are about: packages register a worker for
-// each kind of job, and their periodic tasks, before Start.
+// and any started instance works on it. The package does not know the purpose of a job: other packages register a worker
+// for each kind of job, and periodic tasks, before Start.
 package queue
 
 import (
@@ -60,7 +60,7 @@ type client interface {
 	StopAndCancel(ctx context.Context) error
 }
 
-// New makes a queue that inserts jobs. Start makes it work on them as well.
+// New makes a queue that inserts jobs. Start makes it work on jobs, too.
 func New(db *database.DB, log *slog.Logger) (*Queue, error) {
 	q := &Queue{db: db, log: slog.New(newSampledHandler(log.Handler())), workers: river.NewWorkers()}
 	river.AddWorker(q.workers, &taskWorker{queue: q})
@@ -85,10 +85,10 @@ func (q *Queue) config() *river.Config {
 	}
 }
 
-// While has run run from Start until Stop, which ends its context and waits for it.
+// While calls run at Start. Stop ends the context of run and waits for it.
 func (q *Queue) While(run func(context.Context)) { q.companions = append(q.companions, run) }
 
-// Start begins to work. Jobs that are queued stay so while no instance is started.
+// Start begins to work on jobs. Jobs stay queued while no instance is started.
 func (q *Queue) Start(ctx context.Context) error {
 	if err := q.start(ctx); err != nil {
 		return fmt.Errorf("queue: start: %w", err)

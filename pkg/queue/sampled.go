@@ -11,7 +11,7 @@ import (
 // samplePeriod is how long a text that was logged is not logged again.
 const samplePeriod = time.Minute
 
-// sampledHandler logs warnings and errors, each text once a minute: River would otherwise report an absent database many
+// sampledHandler logs warnings and errors, each text once a minute. Otherwise River would report an absent database many
 // times a second.
 type sampledHandler struct {
 	slog.Handler
@@ -26,7 +26,7 @@ func (h sampledHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
-// Handle passes a record on unless its text was logged lately, or its error only says that the program stops.
+// Handle drops a record whose text was logged within samplePeriod, or whose error means that the program stops.
 func (h sampledHandler) Handle(ctx context.Context, r slog.Record) error {
 	stopping := false
 	r.Attrs(func(a slog.Attr) bool {

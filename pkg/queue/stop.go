@@ -27,16 +27,16 @@ func (q *Queue) Stop(ctx context.Context) error {
 	return err
 }
 
-// settled is after how long without a running job a queue that was told to stop counts as stopped: long for what River
-// does after its last job, and short for the person who waits.
+// settled is how long no job may run before a queue that was told to stop counts as stopped: long enough for the writes
+// that River does after its last job.
 const (
 	settled      = 3 * time.Second
 	settledTicks = 30
 )
 
-// stopped waits for River to stop. River 0.31 deadlocks when it becomes leader while it is told to stop: its elector
-// notifies a listener that is gone, under the lock that the listener needs to leave. By then it takes no more jobs, so
-// nothing is lost by returning once the running ones have ended.
+// stopped waits for River to stop. River 0.31 deadlocks when it becomes leader while it stops: its elector notifies a
+// closed listener, under the lock that the listener needs to close. River takes no more jobs by then, so it is safe to
+// return once the running jobs have ended.
 func (q *Queue) stopped(ctx context.Context) error {
 	done, client := make(chan error, 1), q.client
 	go func() { done <- client.Stop(ctx) }()

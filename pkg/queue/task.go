@@ -8,15 +8,14 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// taskPriority lets every job that somebody waits for go before tasks.
+// taskPriority lets every job that a person waits for go before tasks.
 const taskPriority = river.PriorityDefault + 1
 
-// Task is run periodically, by one of all instances at a time: soon after an instance starts, and then Every after the
-// last time.
+// Task runs periodically, on one instance at a time: soon after an instance starts, and then every Every.
 type Task struct {
 	Name  string // unique
 	Every time.Duration
-	// Run has JobTimeout. What it leaves undone is done the next time. An error is logged.
+	// Run has JobTimeout. An error is logged, and Run is called again after Every.
 	Run func(ctx context.Context) error
 }
 
@@ -64,7 +63,8 @@ func periodic(tasks []Task) []*river.PeriodicJob {
 				}},
 			}
 		}
-		jobs = append(jobs, river.NewPeriodicJob(river.PeriodicInterval(t.Every), insert, &river.PeriodicJobOpts{RunOnStart: true}))
+		jobs = append(jobs, river.NewPeriodicJob(river.PeriodicInterval(t.Every), insert,
+			&river.PeriodicJobOpts{RunOnStart: true}))
 	}
 	return jobs
 }

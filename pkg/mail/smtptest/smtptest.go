@@ -1,4 +1,4 @@
-// Package smtptest is a mail relay for tests: it keeps what it is handed, and misbehaves as told.
+// Package smtptest is a mail relay for tests. It keeps the mail that it takes, and can be told to misbehave.
 package smtptest
 
 import (
@@ -20,9 +20,9 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Options say what kind of relay to be; the zero value takes mail from anyone, unencrypted.
+// Options are the kind of relay. The zero value takes mail from anyone, unencrypted.
 type Options struct {
-	// User and Password are asked for where they are set.
+	// User and Password must be given to log in, if they are set.
 	User, Password string
 	// StartTLS offers STARTTLS; Implicit speaks TLS from the first byte. The certificate is for localhost and signed by
 	// Server.CA.
@@ -136,7 +136,7 @@ func (s *Server) Judge(judge func(recipient string) error) {
 	s.judge = judge
 }
 
-// Hang says nothing more after the greeting, on any connection, until it is told otherwise.
+// Hang makes new connections fall silent after EHLO, until Hang(false).
 func (s *Server) Hang(hang bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,27 +146,27 @@ func (s *Server) Hang(hang bool) {
 	}
 }
 
-// HangOn says nothing more once one of the recipients is named.
+// HangOn makes a connection fall silent when a recipient is named for which hang returns true.
 func (s *Server) HangOn(hang func(recipient string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hang = hang
 }
 
-// letGo wants s.mu.
+// letGo ends the silence of all connections. The caller holds s.mu.
 func (s *Server) letGo() {
 	close(s.released)
 	s.released = make(chan struct{})
 }
 
-// Connections counts who greeted us so far.
+// Connections is the number of EHLOs so far.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// Messages are what was taken so far, in order.
+// Messages are the mails taken so far, in order.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,7 +220,9 @@ func (s *Server) take(m Message, body io.Reader) error {
 	}
 	m.Raw = raw
 	if err := m.parse(bytes.NewReader(raw)); err != nil {
-		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: fmt.Sprintf("not a mail: %v", err)}
+		return &smtp.SMTPError{
+			Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: fmt.Sprintf("not a mail: %v", err),
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
