@@ -105,7 +105,7 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 	}
 	if r.Phone.Set {
 		if isNew && r.Phone.Value == nil {
-			k.wrong("/phone", fault.FieldNull) // there is none to clear
+			k.Wrong("/phone", fault.FieldNull) // there is none to clear
 		}
 		number := k.phone("/phone", r.Phone.Value)
 		changes.Phone = &number
@@ -125,7 +125,7 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 		metadata := k.metadata("/metadata", r.Metadata.Value)
 		changes.Metadata = &metadata
 	}
-	return changes, k.err()
+	return changes, k.Err()
 }
 
 // createAccount answers POST /v1/admin/portals/{portal}/accounts.

@@ -103,7 +103,7 @@ func (r *inviteRequest) invitation(k *check, p *portal.Portal) invitation.New {
 func (k *check) term(pointer string, given int64) time.Duration {
 	const least, most = int64(invitation.MinTerm / time.Second), int64(invitation.MaxTerm / time.Second)
 	if given < least || given > most {
-		k.beyond(pointer, fault.FieldOutOfRange, int(most))
+		k.Beyond(pointer, fault.FieldOutOfRange, int(most))
 		return 0
 	}
 	return time.Duration(given) * time.Second
@@ -119,7 +119,7 @@ func (s *Server) createInvitation(c echo.Context) error {
 	var k check
 	p := portalOf(c)
 	wanted := req.invitation(&k, p)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	i, err := s.invitations.Invite(c.Request().Context(), p, principalOf(c).inviter(), wanted)
@@ -144,9 +144,9 @@ func filterOf(c echo.Context) (f invitation.Filter, err error) {
 	for _, known := range invitation.Statuses() {
 		allowed = append(allowed, string(known))
 	}
-	k.oneOf("/status", status, allowed...)
+	k.OneOf("/status", status, allowed...)
 	f.Status = invitation.Status(status)
-	return f, k.err()
+	return f, k.Err()
 }
 
 // listInvitations answers GET /v1/admin/portals/{portal}/invitations.

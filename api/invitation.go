@@ -17,9 +17,9 @@ const maxInvitationCode = 128
 // invitationCode takes a code that must be there; whether it is good is not for the request to say.
 func (k *check) invitationCode(typed string) {
 	if strings.TrimSpace(typed) == "" {
-		k.wrong("/code", fault.FieldRequired)
+		k.Wrong("/code", fault.FieldRequired)
 	}
-	k.longest("/code", typed, maxInvitationCode)
+	k.Longest("/code", typed, maxInvitationCode)
 }
 
 // resendInvitation answers POST /v1/portals/{portal}/invitations/resend.
@@ -55,7 +55,7 @@ func (s *Server) verifyInvitation(c echo.Context) error {
 	}
 	var k check
 	k.invitationCode(req.Code)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	i, err := s.invitations.Verify(c.Request().Context(), portalOf(c), req.Code)
@@ -88,7 +88,7 @@ func (s *Server) redeemInvitation(c echo.Context) error {
 	var k check
 	k.invitationCode(req.Code)
 	person, begin := req.person(c, &k), req.begin(&k)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	if err := fromWhereCookiesGo(c, begin); err != nil {

@@ -58,8 +58,8 @@ func (s *Server) exportInvitations(c echo.Context) error {
 		format = formatCSV
 	}
 	var k check
-	k.oneOf("/format", format, formatCSV, formatXLSX)
-	if err := k.err(); err != nil {
+	k.OneOf("/format", format, formatCSV, formatXLSX)
+	if err := k.Err(); err != nil {
 		return err
 	}
 	p := portalOf(c)

@@ -108,9 +108,9 @@ func (m *invitationImport) add(row spreadsheet.Row) error {
 		wanted = invitationIn(row, &k).invitation(&k, portalOf(m.c))
 		if m.guessed && strings.ContainsFunc(typed, isBeyondASCII) {
 			// Only this is told: the wrong letters may be why the address is refused.
-			k.fields = []fault.Field{{Pointer: "/email", Code: fault.FieldEncoding, Text: "import.doubtful_address"}}
+			k.Fields = fault.Fields{{Pointer: "/email", Code: fault.FieldEncoding, Text: "import.doubtful_address"}}
 		}
-		err = k.err()
+		err = k.Err()
 	}
 	if err != nil {
 		m.answer(len(m.body.Results)-1, err)
@@ -213,11 +213,11 @@ func openSheet(body []byte) (*spreadsheet.File, error) {
 	rows := 0
 	for range file.Rows() {
 		if rows++; rows > maxImportRows {
-			k.beyond("/rows", fault.FieldTooMany, maxImportRows)
+			k.Beyond("/rows", fault.FieldTooMany, maxImportRows)
 			break
 		}
 	}
-	return file, k.err()
+	return file, k.Err()
 }
 
 // unreadable is a file that cannot be read, with a text that says which button makes one that can.
@@ -239,13 +239,13 @@ func (k *check) columns(names []string) {
 		}
 	}
 	if unknown >= 0 {
-		k.oneOf("/columns/"+cut(names[unknown], maxColumnName), names[unknown], importColumns...)
+		k.OneOf("/columns/"+cut(names[unknown], maxColumnName), names[unknown], importColumns...)
 	}
 	switch {
 	case addresses == 0:
-		k.wrong("/columns/email", fault.FieldRequired)
+		k.Wrong("/columns/email", fault.FieldRequired)
 	case addresses > 1:
-		k.wrong("/columns/email", fault.FieldDuplicate)
+		k.Wrong("/columns/email", fault.FieldDuplicate)
 	}
 }
 
@@ -273,9 +273,9 @@ func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 		}
 		switch {
 		case len(cell) > maxCell:
-			k.beyond("/"+column, fault.FieldTooLong, maxCell)
+			k.Beyond("/"+column, fault.FieldTooLong, maxCell)
 		case strings.ContainsFunc(cell, isHidden):
-			k.wrong("/"+column, fault.FieldControlCharacter)
+			k.Wrong("/"+column, fault.FieldControlCharacter)
 		default:
 			cells[column] = cell
 		}
@@ -288,14 +288,14 @@ func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 		r.Metadata.Set = true
 		if err := decodeJSON([]byte(text), &r.Metadata.Value); err != nil {
 			r.Metadata.Value = jsontext.Value("{}")
-			k.wrong("/metadata", fault.FieldSyntax)
+			k.Wrong("/metadata", fault.FieldSyntax)
 		}
 	}
 	if text := cells["expires_in"]; text != "" {
 		r.ExpiresIn.Set = true
 		var err error
 		if r.ExpiresIn.Value, err = strconv.ParseInt(text, 10, 64); err != nil {
-			k.wrong("/expires_in", fault.FieldType)
+			k.Wrong("/expires_in", fault.FieldType)
 			r.ExpiresIn.Set = false
 		}
 	}
@@ -303,7 +303,7 @@ func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 		var known bool
 		r.Send.Set = true
 		if r.Send.Value, known = truths[strings.ToLower(text)]; !known {
-			k.wrong("/send", fault.FieldType)
+			k.Wrong("/send", fault.FieldType)
 		}
 	}
 	return r

@@ -30,9 +30,9 @@ func (r *sessionRequest) begin(k *check) session.Begin {
 	how := session.Begin{Transport: session.TransportToken, DeviceName: r.DeviceName.pointer()}
 	if r.Transport.Set {
 		how.Transport = r.Transport.Value
-		k.oneOf("/transport", r.Transport.Value, session.TransportToken, session.TransportCookie)
+		k.OneOf("/transport", r.Transport.Value, session.TransportToken, session.TransportCookie)
 	}
-	k.longest("/device_name", r.DeviceName.Value, maxDeviceName)
+	k.Longest("/device_name", r.DeviceName.Value, maxDeviceName)
 	return how
 }
 
@@ -64,9 +64,9 @@ func (r *logInRequest) attempt(c echo.Context) (login.Attempt, error) {
 		Resource: r.Resource.Value,
 	}
 	k.password("/password", r.Password)
-	k.longest("/resource", r.Resource.Value, maxResource)
-	k.longest("/device_token", r.DeviceToken.Value, maxToken)
-	if err := k.err(); err != nil {
+	k.Longest("/resource", r.Resource.Value, maxResource)
+	k.Longest("/device_token", r.DeviceToken.Value, maxToken)
+	if err := k.Err(); err != nil {
 		return try, err
 	}
 	return try, fromWhereCookiesGo(c, how)

@@ -23,7 +23,7 @@ func decodeEmail(c echo.Context) (email.Address, error) {
 	noteEmail(c, req.Email)
 	var k check
 	address := k.email(req.Email)
-	return address, k.err()
+	return address, k.Err()
 }
 
 type lookUpResponse struct {

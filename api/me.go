@@ -30,7 +30,7 @@ func (r *patchMeRequest) changes() (account.Changes, error) {
 	if r.Locale.Set {
 		k.locale(r.Locale.Value)
 	}
-	return changes, k.err()
+	return changes, k.Err()
 }
 
 // patchMe answers PATCH /v1/portals/{portal}/me.

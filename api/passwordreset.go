@@ -49,7 +49,7 @@ func (s *Server) redeemReset(c echo.Context) error {
 	var k check
 	credential := req.credential(c, &k)
 	k.password("/password", req.Password)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), credential, req.Password); err != nil {

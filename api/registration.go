@@ -46,7 +46,7 @@ func (s *Server) register(c echo.Context) error {
 	noteEmail(c, req.Email)
 	var k check
 	person := req.person(c, &k)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	registered, err := s.registration.Register(c.Request().Context(), portalOf(c), person)

@@ -37,13 +37,13 @@ func decodeIssue(c echo.Context) (address email.Address, token string, err error
 	var k check
 	switch {
 	case req.Email.Set && req.Token.Set:
-		k.wrong("/token", fault.FieldConflict)
+		k.Wrong("/token", fault.FieldConflict)
 	case req.Token.Set:
 		k.token("/token", req.Token.Value)
 	default:
 		address = k.email(req.Email.Value)
 	}
-	return address, req.Token.Value, k.err()
+	return address, req.Token.Value, k.Err()
 }
 
 // issueSecret answers a call that sends a secret: to the address that the request names, or for an older token of ours.
@@ -79,20 +79,20 @@ func (r *secretRequest) credential(c echo.Context, k *check) challenge.Credentia
 	noteToken(c, r.Token.Value)
 	if r.Token.Set {
 		if r.Email.Set || r.Code.Set {
-			k.wrong("/token", fault.FieldConflict)
+			k.Wrong("/token", fault.FieldConflict)
 		}
 		k.token("/token", r.Token.Value)
 		return challenge.Credential{Token: r.Token.Value}
 	}
 	if !r.Email.Set && !r.Code.Set {
-		k.wrong("/token", fault.FieldRequired)
+		k.Wrong("/token", fault.FieldRequired)
 		return challenge.Credential{}
 	}
 	address := k.email(r.Email.Value)
 	if strings.TrimSpace(r.Code.Value) == "" {
-		k.wrong("/code", fault.FieldRequired)
+		k.Wrong("/code", fault.FieldRequired)
 	}
-	k.longest("/code", r.Code.Value, maxCode)
+	k.Longest("/code", r.Code.Value, maxCode)
 	return challenge.Credential{Email: address, Code: r.Code.Value}
 }
 
@@ -104,14 +104,14 @@ func decodeSecret(c echo.Context) (challenge.Credential, error) {
 	}
 	var k check
 	credential := req.credential(c, &k)
-	return credential, k.err()
+	return credential, k.Err()
 }
 
 func (k *check) token(pointer, text string) {
 	if text == "" {
-		k.wrong(pointer, fault.FieldRequired)
+		k.Wrong(pointer, fault.FieldRequired)
 	}
-	k.longest(pointer, text, maxToken)
+	k.Longest(pointer, text, maxToken)
 }
 
 // receiptBody is a message on its way, as the person who asked for it may follow it.

@@ -142,7 +142,7 @@ func (s *Server) changePassword(c echo.Context) error {
 	var k check
 	k.password("/current_password", req.CurrentPassword)
 	k.password("/new_password", req.NewPassword)
-	if err := k.err(); err != nil {
+	if err := k.Err(); err != nil {
 		return err
 	}
 	err := s.login.ChangeOwnPassword(c.Request().Context(), portalOf(c), accountOf(c), identityOf(c).SessionID,

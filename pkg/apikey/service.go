@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
@@ -86,41 +85,33 @@ const (
 //
 // Errors: validation_failed.
 func (w *KeyRequest) Check(ofPortal bool) error {
-	var wrong []fault.Field
-	add := func(pointer string, code fault.FieldCode) {
-		wrong = append(wrong, fault.Field{Pointer: pointer, Code: code})
-	}
+	var wrong fault.Fields
 	w.Name = strings.TrimSpace(w.Name)
 	if w.Name == "" {
-		add("/name", fault.FieldRequired)
+		wrong.Wrong("/name", fault.FieldRequired)
 	}
-	if utf8.RuneCountInString(w.Name) > maxName {
-		wrong = append(wrong, fault.Field{Pointer: "/name", Code: fault.FieldTooLong, Limit: maxName})
-	}
+	wrong.Longest("/name", w.Name, maxName)
 	if len(w.Scopes) == 0 {
-		add("/scopes", fault.FieldRequired)
+		wrong.Wrong("/scopes", fault.FieldRequired)
 	}
 	for i, scope := range w.Scopes {
 		pointer := fmt.Sprintf("/scopes/%d", i)
 		if !slices.Contains(Scopes(), scope) {
-			add(pointer, fault.FieldNotAllowed)
+			wrong.Wrong(pointer, fault.FieldNotAllowed)
 		} else if slices.Contains(w.Scopes[:i], scope) {
-			add(pointer, fault.FieldDuplicate)
+			wrong.Wrong(pointer, fault.FieldDuplicate)
 		}
 	}
 	switch everywhere := slices.Contains(w.Scopes, Operator); {
 	case everywhere && ofPortal:
-		add("/portal", fault.FieldConflict)
+		wrong.Wrong("/portal", fault.FieldConflict)
 	case !everywhere && !ofPortal:
-		add("/portal", fault.FieldRequired)
+		wrong.Wrong("/portal", fault.FieldRequired)
 	}
 	if w.ExpiresIn != 0 && (w.ExpiresIn < minLife || w.ExpiresIn > maxLife) {
-		add("/expires_in", fault.FieldOutOfRange)
+		wrong.Wrong("/expires_in", fault.FieldOutOfRange)
 	}
-	if len(wrong) > 0 {
-		return fault.Invalid(wrong...)
-	}
-	return nil
+	return wrong.Err()
 }
 
 // Create makes a key and gives its text, which is shown this once.

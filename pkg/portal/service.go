@@ -161,12 +161,12 @@ func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*
 	wrong := settings.normalize()
 	switch {
 	case slug == "":
-		wrong = append(wrong, fault.Field{Pointer: "/slug", Code: fault.FieldRequired})
+		wrong.Wrong("/slug", fault.FieldRequired)
 	case !ValidSlug(slug):
-		wrong = append(wrong, fault.Field{Pointer: "/slug", Code: fault.FieldInvalid})
+		wrong.Wrong("/slug", fault.FieldInvalid)
 	}
-	if len(wrong) > 0 {
-		return nil, fault.Invalid(wrong...)
+	if err := wrong.Err(); err != nil {
+		return nil, err
 	}
 	id, err := ids.New[ids.Portal]()
 	if err != nil {
@@ -201,8 +201,8 @@ func (s *Service) update(ctx context.Context, slug string, apply func(*Settings)
 	if err := apply(&p.Settings); err != nil {
 		return nil, err
 	}
-	if wrong := p.normalize(); len(wrong) > 0 {
-		return nil, fault.Invalid(wrong...)
+	if err := p.normalize().Err(); err != nil {
+		return nil, err
 	}
 	p.UpdatedAt = s.clock.Now()
 	if err := s.repo.update(ctx, p); err != nil {

@@ -24,17 +24,17 @@ const (
 )
 
 // normalize brings domains and origins into their one spelling and names every setting that is wrong.
-func (s *Settings) normalize() []fault.Field {
+func (s *Settings) normalize() fault.Fields {
 	var c checker
 	s.Name = strings.TrimSpace(s.Name)
 	c.length("/name", s.Name, 1, maxName)
 	c.list("/domains", s.Domains, maxDomains, canonicalDomain)
 	c.list("/origins", s.Origins, maxOrigins, canonicalOrigin)
-	c.oneOf("/enumeration", string(s.Enumeration), string(Open), string(Private))
-	c.oneOf("/registration", s.Registration, RegistrationOpen, RegistrationInviteOnly, RegistrationClosed)
+	c.OneOf("/enumeration", string(s.Enumeration), string(Open), string(Private))
+	c.OneOf("/registration", s.Registration, RegistrationOpen, RegistrationInviteOnly, RegistrationClosed)
 	s.checkLoginMethods(&c)
 	s.checkNumbers(&c)
-	c.oneOf("/cookie_same_site", s.CookieSameSite, "lax", "strict", "none")
+	c.OneOf("/cookie_same_site", s.CookieSameSite, "lax", "strict", "none")
 	c.link("/links/confirm", s.Links.Confirm, true)
 	c.link("/links/reset", s.Links.Reset, true)
 	c.link("/links/invitation", s.Links.Invitation, true)
@@ -45,23 +45,23 @@ func (s *Settings) normalize() []fault.Field {
 	c.address("/sender/address", s.Sender.Address)
 	c.address("/support/email", s.Support.Email)
 	c.link("/support/url", s.Support.URL, false)
-	c.oneOf("/default_locale", s.DefaultLocale, locale.Tags()...)
+	c.OneOf("/default_locale", s.DefaultLocale, locale.Tags()...)
 	if s.Private() && !s.RequireConfirmation {
 		// Without a confirmation a registration would answer at once whether the address was free.
-		c.wrong("/require_confirmation", fault.FieldConflict)
+		c.Wrong("/require_confirmation", fault.FieldConflict)
 	}
-	return c.fields
+	return c.Fields
 }
 
 func (s *Settings) checkLoginMethods(c *checker) {
 	if len(s.LoginMethods) == 0 {
-		c.wrong("/login_methods", fault.FieldRequired)
+		c.Wrong("/login_methods", fault.FieldRequired)
 	}
 	for i, method := range s.LoginMethods {
 		pointer := fmt.Sprintf("/login_methods/%d", i)
-		c.oneOf(pointer, string(method), string(Password), string(EmailCode), string(SMSCode))
+		c.OneOf(pointer, string(method), string(Password), string(EmailCode), string(SMSCode))
 		if slices.Contains(s.LoginMethods[:i], method) {
-			c.wrong(pointer, fault.FieldDuplicate)
+			c.Wrong(pointer, fault.FieldDuplicate)
 		}
 	}
 }
@@ -90,47 +90,37 @@ func (s *Settings) checkNumbers(c *checker) {
 		{"/audit_retention", int64(s.AuditRetention), day, 3650 * day},
 	} {
 		if bound.value < bound.low || bound.value > bound.high {
-			c.wrong(bound.pointer, fault.FieldOutOfRange)
+			c.Wrong(bound.pointer, fault.FieldOutOfRange)
 		}
 	}
 	if s.Lockout.MaxDuration < s.Lockout.Duration {
-		c.wrong("/lockout/max_duration", fault.FieldConflict)
+		c.Wrong("/lockout/max_duration", fault.FieldConflict)
 	}
 }
 
-// checker collects what is wrong, so that an administrator reads all of it at once.
-type checker struct{ fields []fault.Field }
-
-func (c *checker) wrong(pointer string, code fault.FieldCode) {
-	c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: code})
-}
+// checker collects the settings that are wrong.
+type checker struct{ fault.Fields }
 
 func (c *checker) length(pointer, text string, low, high int) {
 	switch n := utf8.RuneCountInString(text); {
 	case n == 0 && low > 0:
-		c.wrong(pointer, fault.FieldRequired)
+		c.Wrong(pointer, fault.FieldRequired)
 	case n > high:
-		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooLong, Limit: high})
-	}
-}
-
-func (c *checker) oneOf(pointer, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldNotAllowed, Allowed: allowed})
+		c.Beyond(pointer, fault.FieldTooLong, high)
 	}
 }
 
 func (c *checker) list(pointer string, items []string, most int, canonical func(string) (string, bool)) {
 	if len(items) > most {
-		c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: fault.FieldTooMany, Limit: most})
+		c.Beyond(pointer, fault.FieldTooMany, most)
 		return
 	}
 	for i, item := range items {
 		spelled, ok := canonical(item)
 		if !ok {
-			c.wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldInvalid)
+			c.Wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldInvalid)
 		} else if slices.Contains(items[:i], spelled) {
-			c.wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldDuplicate)
+			c.Wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldDuplicate)
 		}
 		items[i] = spelled
 	}
@@ -141,7 +131,7 @@ func (c *checker) address(pointer string, text *string) {
 		return
 	}
 	if _, err := email.Parse(*text); err != nil {
-		c.wrong(pointer, fault.FieldEmail)
+		c.Wrong(pointer, fault.FieldEmail)
 	}
 }
 
@@ -154,7 +144,7 @@ func (c *checker) link(pointer string, text *string, template bool) {
 	filled := *text
 	if template {
 		if strings.Count(filled, hole) != 1 {
-			c.wrong(pointer, fault.FieldInvalid)
+			c.Wrong(pointer, fault.FieldInvalid)
 			return
 		}
 		filled = strings.Replace(filled, hole, "token", 1)
@@ -163,7 +153,7 @@ func (c *checker) link(pointer string, text *string, template bool) {
 	if err != nil || len(filled) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
 		u.User != nil || strings.ContainsAny(filled, "{}<>\" \\") ||
 		(template && strings.Contains(authority(*text), hole)) {
-		c.wrong(pointer, fault.FieldInvalid)
+		c.Wrong(pointer, fault.FieldInvalid)
 	}
 }
 
