@@ -55,8 +55,10 @@ func (s *Server) respondAccount(c echo.Context, status int, a *account.Account) 
 	return respond(c, status, out(a))
 }
 
-// adminAccounts reads what administrators see beside the accounts themselves.
-func (s *Server) adminAccounts(c echo.Context, accounts ...*account.Account) (func(*account.Account) adminAccountBody, error) {
+// adminAccounts reads the locks of accounts, and gives a function that makes their bodies.
+func (s *Server) adminAccounts(
+	c echo.Context, accounts ...*account.Account,
+) (func(*account.Account) adminAccountBody, error) {
 	locked, err := s.login.LockedUntil(c.Request().Context(), portalOf(c), accounts...)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func (s *Server) adminAccounts(c echo.Context, accounts ...*account.Account) (fu
 
 func accountID(a *account.Account) uuid.UUID { return a.ID.UUID }
 
-// accountRequest is what an administrator says of an account, new or not.
+// accountRequest holds an administrator's values for a new account, or for changes to one.
 type accountRequest struct {
 	Email        optional[string]         `json:"email"`
 	Password     optional[string]         `json:"password"`
@@ -105,7 +107,7 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 	}
 	if r.Phone.Set {
 		if isNew && r.Phone.Value == nil {
-			k.Wrong("/phone", fault.FieldNull) // there is none to clear
+			k.Wrong("/phone", fault.FieldNull) // a new account has no number to clear
 		}
 		number := k.phone("/phone", r.Phone.Value)
 		changes.Phone = &number
@@ -218,7 +220,7 @@ func (s *Server) deleteAccount(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// idOf is the id in the path. Errors: not_found, because an id in any other form names nothing.
+// idOf is the id in the path. Errors: not_found, also for an id that is not spelled as ours are.
 func idOf[ID ~struct{ uuid.UUID }](c echo.Context) (ID, error) {
 	text := c.Param("id")
 	id, err := uuid.Parse(text)

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// invitationBody is an invitation as administrators see it. Its code is not in it: exports alone tell codes.
+// invitationBody is an invitation as administrators see it. It has no code: only exports contain codes.
 type invitationBody struct {
 	ID           ids.Invitation    `json:"id"`
 	Email        string            `json:"email"`
@@ -32,8 +32,10 @@ type invitationBody struct {
 	Delivery     *receiptBody      `json:"delivery"`
 }
 
-// invitationsOut reads how the mails of invitations went, and gives what puts them into their wire form.
-func (s *Server) invitationsOut(c echo.Context, invitations ...*invitation.Invitation) (func(*invitation.Invitation) invitationBody, error) {
+// invitationsOut reads the delivery states of invitations, and gives a function that makes their bodies.
+func (s *Server) invitationsOut(
+	c echo.Context, invitations ...*invitation.Invitation,
+) (func(*invitation.Invitation) invitationBody, error) {
 	var sent []ids.Delivery
 	for _, i := range invitations {
 		if !i.DeliveryID.IsZero() {
@@ -68,7 +70,7 @@ func (s *Server) respondInvitation(c echo.Context, status int, i *invitation.Inv
 	return respond(c, status, out(i))
 }
 
-// inviteRequest is an invitation as an administrator, or a row of a file, asks for it.
+// inviteRequest is a new invitation, from a request or from a row of an imported file.
 type inviteRequest struct {
 	Email        string                   `json:"email"`
 	Roles        optional[[]string]       `json:"roles"`
@@ -99,7 +101,7 @@ func (r *inviteRequest) invitation(k *check, p *portal.Portal) invitation.New {
 	return n
 }
 
-// term reads how long an invitation is good, in seconds.
+// term reads how long an invitation is valid, in seconds.
 func (k *check) term(pointer string, given int64) time.Duration {
 	const least, most = int64(invitation.MinTerm / time.Second), int64(invitation.MaxTerm / time.Second)
 	if given < least || given > most {
@@ -130,7 +132,7 @@ func (s *Server) createInvitation(c echo.Context) error {
 	return s.respondInvitation(c, http.StatusCreated, i)
 }
 
-// filterOf reads which invitations are asked for. Errors: validation_failed.
+// filterOf reads the filter of a list of invitations. Errors: validation_failed.
 func filterOf(c echo.Context) (f invitation.Filter, err error) {
 	if f.Query, _, err = queryText(c, "q", account.MaxSearchQuery); err != nil {
 		return f, err
@@ -199,7 +201,7 @@ func (s *Server) deleteInvitation(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// renewedBody is an invitation that was given a new code, which is on its way.
+// renewedBody is an invitation that got a new code, which is being mailed.
 type renewedBody struct {
 	invitationBody
 

@@ -21,7 +21,7 @@ type createKeyRequest struct {
 	ExpiresIn optional[int64]  `json:"expires_in"`
 }
 
-// keyBody is an API key; its text stands in the answer that made it alone.
+// keyBody is an API key. Only the answer to its creation has its text.
 type keyBody struct {
 	ID         ids.APIKey     `json:"id"`
 	Name       string         `json:"name"`
@@ -33,18 +33,18 @@ type keyBody struct {
 	Key        string         `json:"key,omitempty"`
 }
 
-// maxKeyLife keeps a number of seconds within what a duration holds.
+// maxKeyLife, in seconds, keeps a key's life from overflowing a time.Duration.
 const maxKeyLife = 1 << 32
 
-// wantedKey checks the request. The portal is the one that is named, else the maker's own; nobody makes a key that may
-// more than he.
+// wantedKey checks the request. The portal is the named one, or else the caller's own. A caller can only create keys
+// that are allowed no more than the caller is.
 //
 // Errors: validation_failed, permission_denied, organization_not_found.
 func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.KeyRequest, error) {
 	who := principalOf(c)
 	wanted := apikey.KeyRequest{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID}
 	if req.ExpiresIn.Set {
-		life := min(max(req.ExpiresIn.Value, 1), maxKeyLife) // zero would be for ever
+		life := min(max(req.ExpiresIn.Value, 1), maxKeyLife) // zero would mean no end
 		wanted.ExpiresIn = time.Duration(life) * time.Second
 	}
 	if !who.operates() && (slices.Contains(req.Scopes, apikey.Operator) || slices.Contains(req.Scopes, apikey.Hashes)) {
@@ -89,7 +89,7 @@ func (s *Server) createAPIKey(c echo.Context) error {
 	return respond(c, http.StatusCreated, body)
 }
 
-// listAPIKeys answers GET /v1/admin/api-keys: an operator's every key, an administrator's of his portal.
+// listAPIKeys answers GET /v1/admin/api-keys: all keys for an operator, the keys of their portal for others.
 func (s *Server) listAPIKeys(c echo.Context) error {
 	page, err := pageOf(c)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Server) keyOut(c echo.Context, key *apikey.Key) (keyBody, error) {
 	}
 	p, err := s.portals.ByID(c.Request().Context(), key.PortalID)
 	if fault.CodeOf(err) == fault.OrganizationNotFound {
-		return body, nil // it is being deleted, and its keys with it
+		return body, nil // the portal is being deleted, together with its keys
 	}
 	if err != nil {
 		return body, err
@@ -153,7 +153,7 @@ type signingKeyBody struct {
 	ActiveAt  timestamp `json:"active_at"`
 }
 
-// rotateSigningKey answers POST /v1/admin/signing-keys: the key that takes over, on every instance at active_at.
+// rotateSigningKey answers POST /v1/admin/signing-keys: the next key, which signs on every instance from active_at on.
 func (s *Server) rotateSigningKey(c echo.Context) error {
 	if err := noBody(c); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (s *Server) rotateSigningKey(c echo.Context) error {
 	return respond(c, http.StatusCreated, signingKeyOut(key, accesstoken.KeyPending))
 }
 
-// listSigningKeys answers GET /v1/admin/signing-keys: those that are published, the newest first.
+// listSigningKeys answers GET /v1/admin/signing-keys: the published keys, newest first.
 func (s *Server) listSigningKeys(c echo.Context) error {
 	keys, err := s.keys.States(c.Request().Context())
 	if err != nil {

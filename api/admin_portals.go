@@ -25,7 +25,7 @@ func portalOut(p *portal.Portal) portalBody {
 	}
 }
 
-// createPortalRequest is decoded over the defaults, so that a setting that is missing has its own.
+// createPortalRequest is decoded over the defaults, so a missing setting keeps its default.
 type createPortalRequest struct {
 	Slug string `json:"slug"`
 	portal.Settings
@@ -63,7 +63,7 @@ func (s *Server) getPortal(c echo.Context) error {
 	return respond(c, http.StatusOK, portalOut(portalOf(c)))
 }
 
-// patchPortal answers PATCH /v1/admin/portals/{portal}: a member that is missing stays as it is, inside objects too.
+// patchPortal answers PATCH /v1/admin/portals/{portal}. Missing members stay unchanged, inside objects too.
 func (s *Server) patchPortal(c echo.Context) error {
 	body, err := readObject(c)
 	if err != nil {

@@ -28,9 +28,9 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// Options say how a Server answers.
+// Options configure a Server.
 type Options struct {
-	OperatorKey    string         // always works as an operator's API key; "" for none
+	OperatorKey    string         // an API key with the scope operator; "" for none
 	TrustedProxies []netip.Prefix // their X-Forwarded-For is believed
 	Unlimited      bool           // switches the per-network limits off
 }
@@ -61,7 +61,7 @@ type Server struct {
 	erasure      *erasure.Service
 	audit        *audit.Recorder
 	limiter      *ratelimit.Limiter // nil when switched off
-	importing    chan struct{}      // has room for as many imports as run at once
+	importing    chan struct{}      // one entry for each running import
 	metrics      *metrics
 }
 
@@ -85,7 +85,7 @@ func New(a *app.App, o Options) *Server {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// Times that a caller has for his side of a request, and that an idle connection is kept.
+// How long a caller may take to send and to read, and how long an idle connection is kept.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
@@ -94,7 +94,7 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// HTTP is the server to listen with.
+// HTTP makes the server that listens on a socket.
 func (s *Server) HTTP() *http.Server {
 	return &http.Server{
 		Handler: s, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,

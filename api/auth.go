@@ -24,7 +24,7 @@ const (
 	principalKey = "principal"
 )
 
-// asPerson wants an access token of the portal whose session still lives; accountOf is then the person.
+// asPerson wants an access token of the portal whose session has not ended. Handlers get its account by accountOf.
 //
 // Errors: authentication_required, access_token_invalid.
 func (s *Server) asPerson(next echo.HandlerFunc) echo.HandlerFunc {
@@ -44,8 +44,10 @@ func (s *Server) asPerson(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// personBehind is the account of an access token whose session still lives. Errors: access_token_invalid.
-func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*account.Account, accesstoken.Identity, error) {
+// personBehind is the account of an access token whose session has not ended. Errors: access_token_invalid.
+func (s *Server) personBehind(
+	c echo.Context, p *portal.Portal, token string,
+) (*account.Account, accesstoken.Identity, error) {
 	ctx := c.Request().Context()
 	identity, err := s.tokens.Verify(ctx, p, token)
 	if err != nil {
@@ -55,15 +57,15 @@ func (s *Server) personBehind(c echo.Context, p *portal.Portal, token string) (*
 	return a, identity, err
 }
 
-// accountOf is the person who calls.
+// accountOf is the account of the caller.
 func accountOf(c echo.Context) *account.Account { return c.Get(accountKey).(*account.Account) }
 
-// identityOf is what the caller's access token says.
+// identityOf holds the claims of the caller's access token.
 func identityOf(c echo.Context) accesstoken.Identity {
 	return c.Get(identityKey).(accesstoken.Identity)
 }
 
-// principal is who administers: an operator at every portal, anybody else at one.
+// principal is an authenticated administrator: an operator for all portals, any other for one.
 type principal struct {
 	scopes    []apikey.Scope
 	portalID  ids.Portal
@@ -80,15 +82,15 @@ func (p principal) operates() bool { return p.has(apikey.Operator) }
 // administers reports whether the principal is an operator, or an administrator of some portal.
 func (p principal) administers() bool { return p.operates() || p.has(apikey.Admin) }
 
-// exports reports whether the principal may see the codes of invitations.
+// exports reports whether the principal may read the codes of invitations.
 func (p principal) exports() bool { return p.operates() || p.has(apikey.InvitationsExport) }
 
-// inviter is the principal as who invites.
+// inviter is the principal as the sender of an invitation.
 func (p principal) inviter() invitation.Inviter {
 	return invitation.Inviter{AccountID: p.accountID, Name: p.name}
 }
 
-// reach is the portal that the principal is bound to; nil for an operator, who is bound to none.
+// reach is the principal's only portal; nil for an operator, who has all.
 func (p principal) reach() *ids.Portal {
 	if p.operates() {
 		return nil
@@ -98,7 +100,9 @@ func (p principal) reach() *ids.Portal {
 
 func principalOf(c echo.Context) principal { return c.Get(principalKey).(principal) }
 
-// authorized wants a caller who may. Errors: authentication_required, access_token_invalid, permission_denied.
+// authorized wants a principal for whom may is true.
+//
+// Errors: authentication_required, access_token_invalid, permission_denied.
 func (s *Server) authorized(may func(principal) bool, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		who, err := s.authenticate(c)
@@ -114,9 +118,9 @@ func (s *Server) authorized(may func(principal) bool, next echo.HandlerFunc) ech
 	}
 }
 
-// atOwnPortal wants the portal in the path, enabled or not, to be one that the caller is not bound away from.
+// atOwnPortal wants the portal in the path to be within the caller's reach. The portal may be disabled.
 //
-// Errors: organization_not_found, also for another portal's administrator.
+// Errors: organization_not_found, also for an administrator of another portal.
 func (s *Server) atOwnPortal(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		p, err := s.portals.Find(c.Request().Context(), c.Param("portal"))
@@ -131,7 +135,7 @@ func (s *Server) atOwnPortal(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// authenticate finds out who calls: the operator's key, an API key, or the access token of a portal's administrator.
+// authenticate reads the bearer token: the operator key, an API key, or a person's access token.
 func (s *Server) authenticate(c echo.Context) (principal, error) {
 	text, err := bearer(c)
 	if err != nil {
@@ -153,7 +157,8 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 	return s.administratorBehind(c, text)
 }
 
-// administratorBehind is the person of an access token who has the role admin now, whatever the token says.
+// administratorBehind is the person of an access token. Whether they have the role admin is read from the account, as
+// the token may be older than a change of roles.
 func (s *Server) administratorBehind(c echo.Context, token string) (principal, error) {
 	slug, err := accesstoken.ClaimedPortal(token)
 	if err != nil {

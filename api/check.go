@@ -85,7 +85,7 @@ func (k *check) phone(pointer string, typed *string) *string {
 // maxMetadataDepth is how deep metadata may nest: more than real data needs, and far less than exhausts a parser.
 const maxMetadataDepth = 32
 
-// metadata wants a JSON object of bounded size and depth. Its numbers must be finite, or a database could not hold them.
+// metadata wants a JSON object of bounded size and depth. Its numbers must be finite: a database cannot hold others.
 func (k *check) metadata(pointer string, value jsontext.Value) json.RawMessage {
 	switch {
 	case value.Kind() != '{':

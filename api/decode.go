@@ -19,12 +19,12 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// maxBody is the most that a request's body may hold, in octets.
+// maxBody is the largest JSON body, in octets.
 const maxBody = 64 << 10
 
-// decode reads a JSON object strictly into request, a pointer to a struct: names are case-sensitive, each member
-// stands once and is known, null stands only where a type says so (a pointer), and no string holds a control
-// character. A member that is missing keeps the value it has.
+// decode reads a JSON object strictly into request, a pointer to a struct. Names are case-sensitive. Unknown and
+// duplicate members, control characters in strings, and null for a type that is no pointer are refused. A missing
+// member keeps its value.
 //
 // Errors: unsupported_media_type, request_too_large, malformed_request, validation_failed.
 func decode(c echo.Context, request any) error {
@@ -35,7 +35,7 @@ func decode(c echo.Context, request any) error {
 	return decodeJSON(body, request)
 }
 
-// decodeOptional is decode for calls that may come without a body and without a content type.
+// decodeOptional is decode for calls that may have neither body nor content type.
 func decodeOptional(c echo.Context, request any) error {
 	if c.Request().ContentLength == 0 {
 		return nil
@@ -47,10 +47,10 @@ func decodeOptional(c echo.Context, request any) error {
 	return decodeJSON(body, request)
 }
 
-// noBody refuses a body with members, for calls that take none.
+// noBody refuses a body with members, for calls without one.
 func noBody(c echo.Context) error { return decodeOptional(c, &struct{}{}) }
 
-// readBody reads a body that says it is JSON. An empty one needs no content type.
+// readBody reads a body whose content type is JSON. An empty one needs no content type.
 func readBody(c echo.Context) ([]byte, error) {
 	if c.Request().ContentLength != 0 {
 		if err := wantType(c.Request(), echo.MIMEApplicationJSON); err != nil {
@@ -60,8 +60,8 @@ func readBody(c echo.Context) ([]byte, error) {
 	return readUpTo(c, maxBody)
 }
 
-// wantType wants a body to say that it is of one of the media types, in UTF-8 and as it is. The charset may be spelled
-// utf8, as many programs do. Errors: unsupported_media_type.
+// wantType wants the content type to be one of the media types, in UTF-8 and without a content encoding. The charset
+// may be spelled utf8, as many programs do. Errors: unsupported_media_type.
 func wantType(r *http.Request, want ...string) error {
 	kind, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	f := fault.New(fault.UnsupportedMediaType)
@@ -100,13 +100,13 @@ func decodeJSON(body []byte, request any) error {
 	return decodingFault(err)
 }
 
-// optional is a member that may be missing. Null is refused unless T is a pointer.
+// optional is a member that can be missing. Null is refused unless T is a pointer.
 type optional[T any] struct {
 	Set   bool
 	Value T
 }
 
-// UnmarshalJSONFrom notes that the member is there.
+// UnmarshalJSONFrom reads the value and sets Set.
 func (o *optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	o.Set = true
 	return json.UnmarshalDecode(dec, &o.Value)
@@ -114,7 +114,7 @@ func (o *optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 func (o *optional[T]) takesNull() bool { return reflect.TypeFor[T]().Kind() == reflect.Pointer }
 
-// pointer is where the value of a member that is there stands, nil for one that is missing.
+// pointer points to the value of the member, nil for a missing one.
 func (o *optional[T]) pointer() *T {
 	if !o.Set {
 		return nil
@@ -122,9 +122,9 @@ func (o *optional[T]) pointer() *T {
 	return &o.Value
 }
 
-var errNull = errors.New("null where none is meant")
+var errNull = errors.New("null is not allowed here")
 
-// refuseNulls is asked about every value before it is decoded; what it does not refuse is decoded as usual.
+// refuseNulls runs before each value is decoded, and refuses null where the type does not take it.
 var refuseNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, value any) error {
 	if dec.PeekKind() != 'n' {
 		return errors.ErrUnsupported
@@ -138,8 +138,8 @@ var refuseNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, value any) 
 	return errNull
 })
 
-// checkStrings refuses control characters in any string, names included, wherever it stands. Only an escape, or an
-// octet that such a character begins with, can bring one in, so most bodies are not read twice.
+// checkStrings refuses control characters in strings and names. They can only come from an escape, or from an octet
+// that their encoding begins with, so most bodies are not read twice.
 func checkStrings(body []byte) error {
 	if !utf8.Valid(body) {
 		return malformed(pointerOfBadText(body), fault.FieldEncoding)
@@ -151,7 +151,7 @@ func checkStrings(body []byte) error {
 	for {
 		token, err := dec.ReadToken()
 		if err != nil {
-			return nil // the end, or what decoding will refuse with its own words
+			return nil // the end, or a fault that decoding reports
 		}
 		if token.Kind() == '"' && strings.ContainsFunc(token.String(), unicode.IsControl) {
 			return fault.Invalid(fault.Field{Pointer: string(dec.StackPointer()), Code: fault.FieldControlCharacter})
@@ -187,7 +187,7 @@ func pointerOf(err error) string {
 	return ""
 }
 
-// decodingFault says in our words what the decoder found. Its own text is never passed on: it repeats values.
+// decodingFault makes a fault of the decoder's error. The error's own text repeats values, so it goes nowhere.
 func decodingFault(err error) error {
 	if err == nil {
 		return nil
@@ -209,7 +209,7 @@ func decodingFault(err error) error {
 	}
 }
 
-// readObject reads a body for decoding more than once. Errors: as decode's.
+// readObject reads a body that has to be there. Errors: decode's.
 func readObject(c echo.Context) ([]byte, error) {
 	body, err := readBody(c)
 	if err == nil && len(body) == 0 {

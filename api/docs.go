@@ -25,7 +25,7 @@ func (s *Server) openAPI(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", openAPIDocument)
 }
 
-// docsPolicy lets the page run what it embeds, and nothing of another host.
+// docsPolicy lets the page run its own scripts and load nothing from another host.
 const docsPolicy = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -43,7 +43,7 @@ func (s *Server) docs(c echo.Context) error {
 	return nil
 }
 
-// isDocsFile reports whether the page comes with a file of the name; most are embedded compressed.
+// isDocsFile reports whether the page has a file of the name. Most are embedded compressed.
 func isDocsFile(name string) bool {
 	for _, stored := range []string{name, name + ".gz"} {
 		if info, err := fs.Stat(static.FS, stored); err == nil && !info.IsDir() {
@@ -58,7 +58,7 @@ var problemHTML string
 
 var problemPage = template.Must(template.New("problem").Parse(problemHTML))
 
-// explanation is a problem for its page: what happened, what to do, and what a developer wants to know.
+// explanation is the content of a problem's page.
 type explanation struct {
 	Language      locale.Language
 	Title         string
@@ -72,7 +72,7 @@ type explanation struct {
 
 type labels struct{ WhatToDo, ForDevelopers, Code, Status, RequestID, Docs string }
 
-// explainProblem answers GET /problems/{code}, the page behind a problem's type.
+// explainProblem answers GET /problems/{code}, the page that a problem's type names.
 func (s *Server) explainProblem(c echo.Context) error {
 	code := fault.Code(strings.ReplaceAll(c.Param("code"), "-", "_"))
 	if !slices.Contains(fault.All(), code) || pageName(code) != c.Param("code") {

@@ -12,7 +12,7 @@ type healthBody struct {
 	Status string `json:"status"`
 }
 
-// health answers GET /healthz: the process lives.
+// health answers GET /healthz: the process runs.
 func (s *Server) health(c echo.Context) error {
 	return respond(c, http.StatusOK, healthBody{"ok"})
 }
@@ -36,7 +36,7 @@ type componentsBody struct {
 	SMS      string `json:"sms"`
 }
 
-// status answers GET /status, for a status page: always, whatever is down.
+// status answers GET /status, for a status page: 200 in any state.
 func (s *Server) status(c echo.Context) error {
 	ctx, body := c.Request().Context(), statusBody{"ok", componentsBody{"ok", "not_configured", "not_configured"}}
 	if s.dispatch.Configured() {

@@ -18,7 +18,7 @@ type inboxBody struct {
 	At      timestamp `json:"at"`
 }
 
-// showInbox answers GET /dev/inbox, which is there with --dev alone: what was sent, newest first.
+// showInbox answers GET /dev/inbox, which exists only with --dev: the sent messages, newest first.
 func (s *Server) showInbox(c echo.Context) error {
 	messages := s.inbox.Messages()
 	items := make([]inboxBody, 0, len(messages))

@@ -11,10 +11,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 )
 
-// maxInvitationCode is how much of a code is read, in code points: twenty characters and what people put between them.
+// maxInvitationCode is the longest code that is read, in code points: twenty characters and separators between them.
 const maxInvitationCode = 128
 
-// invitationCode takes a code that must be there; whether it is good is not for the request to say.
+// invitationCode wants a code. Whether it is valid is decided by the service.
 func (k *check) invitationCode(typed string) {
 	if strings.TrimSpace(typed) == "" {
 		k.Wrong("/code", fault.FieldRequired)
@@ -39,7 +39,7 @@ type codeRequest struct {
 	Code string `json:"code"`
 }
 
-// verifiedInvitationBody is an invitation as whoever holds its code sees it.
+// verifiedInvitationBody is an invitation as the holder of its code sees it.
 type verifiedInvitationBody struct {
 	Email     string    `json:"email"`
 	Roles     []string  `json:"roles"`
@@ -91,7 +91,7 @@ func (s *Server) redeemInvitation(c echo.Context) error {
 	if err := k.Err(); err != nil {
 		return err
 	}
-	if err := fromWhereCookiesGo(c, begin); err != nil {
+	if err := allowTransport(c, begin); err != nil {
 		return err
 	}
 	given := invitation.Acceptance{

@@ -18,19 +18,19 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/spreadsheet"
 )
 
-// sheet is a file that is written row by row.
+// sheet is an exported file, written row by row.
 type sheet interface {
 	Write(cells []string) error
 	Close() error
 }
 
-// exportColumns are the header of an export: the code first, for the support desk to copy.
+// exportColumns are the header of an export. The code comes first, for the support desk to copy.
 var exportColumns = []string{
 	"code", "email", "status", "roles", "entitlements", "locale", "invited_by", "created_at", "sent_at", "expires_at",
 	"accepted_at",
 }
 
-// exportBatch is how many invitations are read at once; nothing is held open between two batches.
+// exportBatch is how many invitations one query reads. No connection is held between two batches.
 const exportBatch = 500
 
 // Formats of an export, and their media types.
@@ -74,7 +74,7 @@ func (s *Server) exportInvitations(c echo.Context) error {
 		return err
 	}
 	unhurried(c)
-	if !c.Request().ProtoAtLeast(1, 1) { // which cannot tell half an answer from a whole one
+	if !c.Request().ProtoAtLeast(1, 1) { // HTTP/1.0 cannot tell half an answer from a whole one
 		var whole bytes.Buffer
 		if err := s.writeInvitations(c, &whole, format, f); err != nil {
 			return brokenOff(c, err)
@@ -88,12 +88,12 @@ func (s *Server) exportInvitations(c echo.Context) error {
 		}
 		s.log.WarnContext(c.Request().Context(), "an export was broken off", slog.String("portal", p.Slug),
 			slog.String("request_id", requestIDOf(c)), slog.Any("error", err))
-		panic(http.ErrAbortHandler) // half a file must not pass for a whole one
+		panic(http.ErrAbortHandler) // the caller must notice that the file is not whole
 	}
 	return nil
 }
 
-// brokenOff gives back the error of an answer that is no file after all.
+// brokenOff takes the headers of a file off an answer that becomes a problem.
 func brokenOff(c echo.Context, err error) error {
 	c.Response().Header().Del(echo.HeaderContentDisposition)
 	c.Response().Header().Del(echo.HeaderContentType)
@@ -136,7 +136,7 @@ func (s *Server) writeInvitations(c echo.Context, out io.Writer, format string, 
 	}
 }
 
-// exportRow is an invitation as a row. A code that grants the role admin is an operator's alone to see.
+// exportRow is an invitation as a row. Only an operator sees the code of an invitation that grants the role admin.
 func (s *Server) exportRow(c echo.Context, i *invitation.Invitation) (row []string, err error) {
 	var code string
 	if principalOf(c).operates() || !slices.Contains(i.Roles, account.AdminRole) {
@@ -145,8 +145,9 @@ func (s *Server) exportRow(c echo.Context, i *invitation.Invitation) (row []stri
 		}
 	}
 	return []string{
-		code, i.Email.Typed(), string(i.Status(s.clock.Now())), strings.Join(i.Roles, ", "), strings.Join(i.Entitlements, ", "),
-		i.Locale, i.InvitedBy(), written(&i.CreatedAt), written(i.SentAt), written(&i.ExpiresAt), written(i.AcceptedAt),
+		code, i.Email.Typed(), string(i.Status(s.clock.Now())),
+		strings.Join(i.Roles, ", "), strings.Join(i.Entitlements, ", "), i.Locale, i.InvitedBy(),
+		written(&i.CreatedAt), written(i.SentAt), written(&i.ExpiresAt), written(i.AcceptedAt),
 	}, nil
 }
 

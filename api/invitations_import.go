@@ -21,13 +21,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/spreadsheet"
 )
 
-// How much one import may bring.
+// Bounds of an import.
 const (
-	maxImport     = 10 << 20 // octets (contract §1)
+	maxImport     = 10 << 20 // octets
 	maxImportRows = 10_000
 	maxImports    = 2       // at once, on one instance: each holds its file
-	maxCell       = maxBody // octets: more than 64 names, or metadata, take
-	maxColumnName = 100     // code points of one that a problem repeats
+	maxCell       = maxBody // octets; 64 names or any metadata take less
+	maxColumnName = 100     // code points of a column's name in a problem
 )
 
 const (
@@ -35,14 +35,14 @@ const (
 	xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 )
 
-// importedBody says what came of every row of a file.
+// importedBody is the outcome of every row of a file.
 type importedBody struct {
 	Accepted int           `json:"accepted"`
 	Rejected int           `json:"rejected"`
 	Results  []rowResponse `json:"results"`
 }
 
-// rowResponse is what came of one row, by the number that a spreadsheet program shows for it.
+// rowResponse is the outcome of one row, with the number that a spreadsheet program shows for it.
 type rowResponse struct {
 	Row    int         `json:"row"`
 	Email  *string     `json:"email"`
@@ -84,18 +84,18 @@ func (s *Server) importInvitations(c echo.Context) error {
 	return respond(c, http.StatusOK, run.body)
 }
 
-// invitationImport is a file on its way in, batch by batch.
+// invitationImport invites the rows of a file, batch by batch.
 type invitationImport struct {
 	server   *Server
 	c        echo.Context
 	language locale.Language
-	guessed  bool // the encoding of the file
+	guessed  bool // the encoding of the file is a guess
 	body     importedBody
 	batch    []invitation.New
 	places   []int // of the batch's rows in body.Results
 }
 
-// add takes a row. One that is wrong holds up no other.
+// add reads a row. A wrong row does not stop the others.
 func (m *invitationImport) add(row spreadsheet.Row) error {
 	var k check
 	var wanted invitation.New
@@ -107,7 +107,7 @@ func (m *invitationImport) add(row spreadsheet.Row) error {
 	} else {
 		wanted = invitationIn(row, &k).invitation(&k, portalOf(m.c))
 		if m.guessed && strings.ContainsFunc(typed, isBeyondASCII) {
-			// Only this is told: the wrong letters may be why the address is refused.
+			// This replaces other faults, because wrong letters may have caused them.
 			k.Fields = fault.Fields{{Pointer: "/email", Code: fault.FieldEncoding, Text: "import.doubtful_address"}}
 		}
 		err = k.Err()
@@ -157,7 +157,7 @@ func (m *invitationImport) answer(place int, err error) {
 	text := detail(m.language, f)
 	switch {
 	case f.Code == fault.MalformedRequest:
-		text = locale.Text(m.language, "import.unreadable_row", nil) // the request was read, and other rows went in
+		text = locale.Text(m.language, "import.unreadable_row", nil) // malformed_request has a text about the whole request
 	case len(f.Fields) > 0:
 		said := make([]string, 0, len(f.Fields))
 		for _, field := range fieldProblems(m.language, f.Fields) {
@@ -168,10 +168,10 @@ func (m *invitationImport) answer(place int, err error) {
 	result.Code, result.Detail = &f.Code, &text
 }
 
-// importColumns are what a file may have; the address must be there.
+// importColumns are the columns that a file may have. Only the address is required.
 var importColumns = []string{"email", "roles", "entitlements", "metadata", "locale", "expires_in", "send"}
 
-// emailColumns are what the column of the address may be called.
+// emailColumns are the names of the column for the address.
 var emailColumns = []string{"email", "e_mail", "email_address", "e_mail_address"}
 
 // readSheet reads the body of an import. Errors: unsupported_media_type, request_too_large, malformed_request.
@@ -183,11 +183,11 @@ func readSheet(c echo.Context) ([]byte, error) {
 	return readUpTo(c, maxImport)
 }
 
-// openSheet reads the header of an import's file. The octets say of which kind it is, because browsers and programs
-// often declare another one.
+// openSheet reads the header of an imported file. Its kind is read from its octets, because browsers and programs often
+// declare another one.
 //
-// Errors: request_too_large for a workbook that unpacks to too much; malformed_request; validation_failed for columns
-// that are unknown, stand twice or lack, and for too many rows.
+// Errors: request_too_large for a workbook that unpacks to too much; malformed_request; validation_failed for unknown,
+// repeated or missing columns, and for too many rows.
 func openSheet(body []byte) (*spreadsheet.File, error) {
 	file, err := spreadsheet.Read(body)
 	var kind *spreadsheet.KindError
@@ -220,14 +220,14 @@ func openSheet(body []byte) (*spreadsheet.File, error) {
 	return file, k.Err()
 }
 
-// unreadable is a file that cannot be read, with a text that says which button makes one that can.
+// unreadable is the fault of a file that cannot be read. Its text says how to save a file that can.
 func unreadable(code fault.FieldCode, text string) error {
 	f := fault.New(fault.MalformedRequest)
 	f.Text, f.Fields = text, []fault.Field{{Code: code, Text: text}}
 	return f
 }
 
-// columns takes a header that names the address once and nothing that is unknown, of which it tells the first alone: a
+// columns wants a header with the address once and no unknown columns. It reports only the first unknown one, because a
 // file of another kind has many.
 func (k *check) columns(names []string) {
 	addresses, unknown := 0, -1
@@ -256,14 +256,14 @@ func columnFault(of *spreadsheet.ColumnError) fault.FieldCode {
 	return fault.FieldRequired
 }
 
-// unhurried gives a connection as long as its request has.
+// unhurried extends the connection's deadlines to those of a file.
 func unhurried(c echo.Context) {
 	control, until := http.NewResponseController(c.Response()), time.Now().Add(fileTime)
-	_ = control.SetReadDeadline(until) // a connection without deadlines needs no longer ones
+	_ = control.SetReadDeadline(until) // fails only for a connection without deadlines
 	_ = control.SetWriteDeadline(until)
 }
 
-// invitationIn is what a row says, each column as the member of its name; an empty cell says nothing.
+// invitationIn is the invitation of a row. A column is the member of its name; an empty cell is a missing member.
 func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 	cells := make(map[string]string, len(importColumns))
 	for _, column := range importColumns {
@@ -309,7 +309,7 @@ func invitationIn(row spreadsheet.Row, k *check) *inviteRequest {
 	return r
 }
 
-// emailIn is the address of a row, whatever its column is called.
+// emailIn is the address of a row.
 func emailIn(row spreadsheet.Row) string {
 	for _, column := range emailColumns {
 		if cell := row.Cell(column); cell != "" {
@@ -319,7 +319,7 @@ func emailIn(row spreadsheet.Row) string {
 	return ""
 }
 
-// truths are the spellings of true and false, as Excel writes them in our languages too.
+// truths are the spellings of true and false, as Excel writes them in English, German, French, Dutch and Danish.
 var truths = map[string]bool{
 	"true": true, "yes": true, "1": true, "wahr": true, "vrai": true, "waar": true, "sand": true,
 	"false": false, "no": false, "0": false, "falsch": false, "faux": false, "onwaar": false, "falsk": false,
@@ -337,12 +337,12 @@ func listed(cell string) optional[[]string] {
 	return optional[[]string]{Set: cell != "", Value: list}
 }
 
-// isHidden is what no cell may hold; line breaks and tabs a spreadsheet program puts there itself.
+// isHidden reports whether a cell must not contain r. Spreadsheet programs write line breaks and tabs themselves.
 func isHidden(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
 
 func isBeyondASCII(r rune) bool { return r > unicode.MaxASCII }
 
-// cut shortens what is repeated to the caller to a number of code points.
+// cut shortens a text to a number of code points.
 func cut(text string, longest int) string {
 	if utf8.RuneCountInString(text) <= longest {
 		return text

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// lockStatusBody is where the count of an address stands. At a private portal the counts are null.
+// lockStatusBody is the lock and the failure count of an address. At a private portal the counts are null.
 type lockStatusBody struct {
 	Locked            bool       `json:"locked"`
 	LockedUntil       *timestamp `json:"locked_until"`
@@ -65,7 +65,7 @@ func (s *Server) endAccountSessions(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// accountInPath finds the account of a call that takes no body. Errors: not_found.
+// accountInPath reads the account of a call without a body. Errors: not_found.
 func (s *Server) accountInPath(c echo.Context) (*account.Account, error) {
 	id, err := idOf[ids.Account](c)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// maxDeviceName is in code points, as is maxResource; maxToken is in octets.
+// maxDeviceName and maxResource are in code points, maxToken is in octets.
 const (
 	maxDeviceName = 100
 	maxResource   = 128
 	maxToken      = 512
 )
 
-// sessionRequest is how whoever signs in wants the session.
+// sessionRequest holds the options of a new session.
 type sessionRequest struct {
 	Transport  optional[string] `json:"transport"`
 	DeviceName optional[string] `json:"device_name"`
@@ -36,9 +36,8 @@ func (r *sessionRequest) begin(k *check) session.Begin {
 	return how
 }
 
-// fromWhereCookiesGo wants a caller who is to have a cookie to come from a page of the portal's. Errors:
-// origin_not_allowed.
-func fromWhereCookiesGo(c echo.Context, how session.Begin) error {
+// allowTransport refuses cookies to callers that are no page of the portal's. Errors: origin_not_allowed.
+func allowTransport(c echo.Context, how session.Begin) error {
 	if how.Transport == session.TransportCookie && !fromOwnOrigin(c, portalOf(c)) {
 		return fault.New(fault.OriginNotAllowed)
 	}
@@ -69,10 +68,10 @@ func (r *logInRequest) attempt(c echo.Context) (login.Attempt, error) {
 	if err := k.Err(); err != nil {
 		return try, err
 	}
-	return try, fromWhereCookiesGo(c, how)
+	return try, allowTransport(c, how)
 }
 
-// signedInBody is what a person who signed in takes away. With cookies the refresh token is not in it.
+// signedInBody answers a login. With cookies it has no refresh token.
 type signedInBody struct {
 	AccessToken      string      `json:"access_token"`
 	TokenType        string      `json:"token_type"`
@@ -113,5 +112,5 @@ func (s *Server) respondSignedIn(c echo.Context, status int, in session.Granted)
 	return respond(c, status, body)
 }
 
-// seconds rounds up: what has a moment left is not over, and a cookie with no seconds would be one without an end.
+// seconds rounds up, because a life of zero seconds reads as ended, and a cookie with Max-Age 0 as one without an end.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

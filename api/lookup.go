@@ -14,7 +14,7 @@ type emailRequest struct {
 	Email string `json:"email"`
 }
 
-// decodeEmail reads a body that names an address and nothing else. Errors: decode's.
+// decodeEmail reads a body that has only an address. Errors: decode's.
 func decodeEmail(c echo.Context) (email.Address, error) {
 	var req emailRequest
 	if err := decode(c, &req); err != nil {

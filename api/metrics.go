@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
-// metrics are what Prometheus reads. No label holds anything of a person, or of an unbounded set.
+// metrics are read by Prometheus. Labels have bounded sets of values, and hold no personal data.
 type metrics struct {
 	handler  http.Handler
 	requests *prometheus.HistogramVec
@@ -36,7 +36,7 @@ func newMetrics(db *database.DB, pool *password.Pool) *metrics {
 			Name: "latchkey_logins_total", Help: "Password logins by outcome: success, or the problem's code.",
 		}, []string{"outcome"}),
 		locks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "latchkey_locks_total", Help: "Locks that wrong passwords brought about.",
+			Name: "latchkey_locks_total", Help: "Locks that wrong passwords caused.",
 		}),
 		refresh: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "latchkey_refreshes_total", Help: "Session refreshes by outcome; refresh_token_reused is a theft.",
@@ -47,7 +47,9 @@ func newMetrics(db *database.DB, pool *password.Pool) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registerHashing(registry, pool)
 	registerDatabase(registry, db)
-	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{AcceptedFormats: []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain)}})
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		AcceptedFormats: []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain)},
+	})
 	return m
 }
 
@@ -87,7 +89,7 @@ func registerDatabase(registry *prometheus.Registry, db *database.DB) {
 		func() float64 { return float64(db.Stats().MaxOpenConnections) })
 	gauge("latchkey_database_connections_in_use", "Connections in use.",
 		func() float64 { return float64(db.Stats().InUse) })
-	gauge("latchkey_database_connections_idle", "Connections at rest.",
+	gauge("latchkey_database_connections_idle", "Idle connections.",
 		func() float64 { return float64(db.Stats().Idle) })
 	counter("latchkey_database_waits_total", "Statements that had to wait for a connection.",
 		func() float64 { return float64(db.Stats().WaitCount) })
@@ -95,7 +97,7 @@ func registerDatabase(registry *prometheus.Registry, db *database.DB) {
 		func() float64 { return db.Stats().WaitDuration.Seconds() })
 }
 
-// outcome is a label of a bounded set: success, or a code.
+// outcome is a label: success, or a fault's code.
 func outcome(err error) string {
 	if err == nil {
 		return "success"
@@ -103,7 +105,7 @@ func outcome(err error) string {
 	return string(fault.CodeOf(err))
 }
 
-// loggedIn counts a password login, and the lock that it brought about: a failure that leaves no tries.
+// loggedIn counts a password login. A failure that leaves no tries has caused a lock.
 func (m *metrics) loggedIn(err error) {
 	m.logins.WithLabelValues(outcome(err)).Inc()
 	var f *fault.Error
@@ -114,7 +116,7 @@ func (m *metrics) loggedIn(err error) {
 
 func (m *metrics) refreshed(err error) { m.refresh.WithLabelValues(outcome(err)).Inc() }
 
-// measured times every request by its route, not by its path.
+// measured times every request by its route. Paths would be an unbounded set of labels.
 func (s *Server) measured(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begun := time.Now()
@@ -129,7 +131,7 @@ func (s *Server) measured(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// methodOf is the method as a label: what a stranger makes up is one of them.
+// methodOf is the method as a label. Methods that callers make up share one.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -18,19 +18,19 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// requestTime is how long a request may take, so that a database that is away is told within 5 s. fileTime is how long
-// a whole file may, of which each step has requestTime.
+// requestTime is how long a request may take, so that a caller learns within 5 s that the database is down. fileTime is
+// how long a whole import or export may take; each of its steps has requestTime.
 const (
 	requestTime = 4500 * time.Millisecond
 	fileTime    = 5 * time.Minute
 )
 
-// maxUserAgent is how much of a User-Agent is kept, in octets.
+// maxUserAgent is how many octets of a User-Agent are kept.
 const maxUserAgent = 256
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// identify gives the request its id and notes the caller for the audit trail.
+// identify sets the request's id, and the caller for the audit trail.
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -55,7 +55,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// printable drops what neither a log nor both databases can hold.
+// printable drops characters that a log or a database cannot hold.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -67,7 +67,7 @@ func printable(text string) string {
 
 func requestIDOf(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
-// logged notes every request without personal data: the route, not the path; no address, no network.
+// logged writes a line for every request, without personal data: it has the route and not the path, and no network.
 func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begun := time.Now()
@@ -89,7 +89,7 @@ func (s *Server) logged(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// answered writes the problem of an error before whoever measures and logs the request reads its status.
+// answered writes the problem of an error, before logged and measured read the status.
 func (s *Server) answered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := next(c); err != nil {
@@ -99,8 +99,8 @@ func (s *Server) answered(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// recovered turns a panic into an internal error. Its stack is logged; its value only where the runtime made it, for
-// any other may hold what a caller sent.
+// recovered turns a panic into an internal error. Its stack is logged. Its value is logged only for errors of the
+// runtime, because other values may contain what a caller sent.
 func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -124,7 +124,7 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// deadline ends what a request waits for in time to tell its caller.
+// deadline ends a request's context early enough to answer its caller.
 func (s *Server) deadline(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Set(callKey, c.Request().Context())
@@ -137,12 +137,12 @@ func (s *Server) deadline(next echo.HandlerFunc) echo.HandlerFunc {
 
 const callKey = "call"
 
-// step is the context of one step of a request that has many: it ends with the call, or when it takes too long.
+// step is the context of one step of a long request. It ends with the request, or after requestTime.
 func step(c echo.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.Get(callKey).(context.Context), requestTime)
 }
 
-// headers sets what every answer carries; handlers of public pages allow caching themselves.
+// headers sets the headers of every answer. Handlers of public pages allow caching themselves.
 func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -168,7 +168,7 @@ func (s *Server) inPortal(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// portalOf is the portal of the path; nil before it was found.
+// portalOf is the portal of the path; nil before it is read.
 func portalOf(c echo.Context) *portal.Portal {
 	p, _ := c.Get(portalKey).(*portal.Portal)
 	return p

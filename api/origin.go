@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// What a page of another origin may send, and read.
+// Headers that a page of another origin may send and read.
 const (
 	allowedHeaders = "Authorization, Content-Type, Accept-Language, X-Request-ID"
 	exposedHeaders = "X-Request-ID, Retry-After, WWW-Authenticate, Content-Language, RateLimit, RateLimit-Policy, " +
@@ -19,8 +19,8 @@ const (
 	preflightAge = "600" // seconds
 )
 
-// publicFaces are the routes that pages of any origin may read, without credentials.
-var publicFaces = []string{
+// publicRoutes can be read by pages of any origin, without credentials.
+var publicRoutes = []string{
 	"/v1/portals", "/v1/portals/:portal", "/v1/portals/:portal/.well-known/openid-configuration",
 	"/.well-known/jwks.json", "/openapi.yaml",
 }
@@ -36,7 +36,7 @@ func (s *Server) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 // allowOrigin sets the headers that let a browser hand the answer to its page.
 func (s *Server) allowOrigin(c echo.Context) {
 	h := c.Response().Header()
-	if slices.Contains(publicFaces, c.Path()) {
+	if slices.Contains(publicRoutes, c.Path()) {
 		h.Set(echo.HeaderAccessControlAllowOrigin, "*")
 		h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
 		return
@@ -55,7 +55,7 @@ func (s *Server) allowOrigin(c echo.Context) {
 	h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
 }
 
-// slugInPath is the portal that a path names, also one that leads to no operation: Echo reads no parameters there.
+// slugInPath is the slug of the portal in the path. Echo reads no parameters of a path without an operation.
 func slugInPath(c echo.Context) string {
 	if slug := c.Param("portal"); slug != "" {
 		return slug
@@ -69,13 +69,13 @@ func slugInPath(c echo.Context) string {
 	return slug
 }
 
-// fromOwnOrigin reports whether the request says that it comes from a page of the portal.
+// fromOwnOrigin reports whether the request comes from a page of the portal's origins.
 func fromOwnOrigin(c echo.Context, p *portal.Portal) bool {
 	origins := c.Request().Header.Values(echo.HeaderOrigin)
 	return len(origins) == 1 && slices.Contains(p.Origins, origins[0])
 }
 
-// preflight answers a browser that asks before it calls. Errors: origin_not_allowed.
+// preflight answers the preflight request of a browser. Errors: origin_not_allowed.
 func (s *Server) preflight(methods []string) echo.HandlerFunc {
 	allowed := strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
 	return func(c echo.Context) error {

@@ -16,13 +16,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// How many items a list answers.
+// How many items a page has.
 const (
 	defaultLimit = 50
 	maxLimit     = 200
 )
 
-// page is the part of a list that a caller asks for: newest first, from before an id.
+// page is the requested part of a list: the newest items before an id.
 type page struct {
 	before uuid.UUID
 	limit  int
@@ -59,7 +59,7 @@ func pageOf(c echo.Context) (page, error) {
 	return asked, nil
 }
 
-// queryText reads a query parameter that may stand once. Errors: validation_failed.
+// queryText reads a query parameter that may appear once. Errors: validation_failed.
 func queryText(c echo.Context, name string, longest int) (text string, given bool, err error) {
 	wrong := func(code fault.FieldCode, limit int) (string, bool, error) {
 		return "", true, fault.Invalid(fault.Field{Pointer: "/" + name, Code: code, Limit: limit})
@@ -91,8 +91,10 @@ type pageBody[T any] struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// respondPage answers a list of which one more than asked for was read, to know whether it goes on.
-func respondPage[Row, Body any](c echo.Context, asked page, rows []Row, out func(Row) Body, id func(Row) uuid.UUID) error {
+// respondPage answers a page. Callers read one row more than the page has, which shows whether a further page follows.
+func respondPage[Row, Body any](
+	c echo.Context, asked page, rows []Row, out func(Row) Body, id func(Row) uuid.UUID,
+) error {
 	body := pageBody[Body]{Items: make([]Body, 0, len(rows))}
 	if len(rows) > asked.limit {
 		rows = rows[:asked.limit]
@@ -106,7 +108,7 @@ func respondPage[Row, Body any](c echo.Context, asked page, rows []Row, out func
 	return respond(c, http.StatusOK, body)
 }
 
-// timestamp is a time as JSON has it: RFC 3339 in UTC, with milliseconds.
+// timestamp is a time that JSON shows in RFC 3339, UTC, with milliseconds.
 type timestamp time.Time
 
 // MarshalText writes the time.

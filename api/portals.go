@@ -12,11 +12,11 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// publicCache lets browsers and proxies keep what is the same for everybody, for as long as a change may take anyway.
+// publicCache lets browsers and proxies cache public answers, as long as other instances cache a portal's settings.
 const publicCache = "public, max-age=5"
 
-// faceBody is what a login page needs of a portal.
-type faceBody struct {
+// publicPortalBody is what a login page needs of a portal.
+type publicPortalBody struct {
 	Slug         string          `json:"slug"`
 	Name         string          `json:"name"`
 	Registration string          `json:"registration"`
@@ -37,9 +37,9 @@ type senderBody struct {
 	Address *string `json:"address"`
 }
 
-func respondFace(c echo.Context, p *portal.Portal) error {
+func respondPublicPortal(c echo.Context, p *portal.Portal) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
-	return respond(c, http.StatusOK, faceBody{
+	return respond(c, http.StatusOK, publicPortalBody{
 		Slug: p.Slug, Name: p.Name, Registration: p.Registration, LoginMethods: p.LoginMethods,
 		Password: passwordRules{p.PasswordMinLength, password.MaxLength}, Locales: locale.Tags(),
 		Sender:  senderBody{p.SenderName(), p.Sender.Address},
@@ -60,11 +60,11 @@ func (s *Server) findPortal(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return respondFace(c, p)
+	return respondPublicPortal(c, p)
 }
 
 // showPortal answers GET /v1/portals/{portal}.
-func (s *Server) showPortal(c echo.Context) error { return respondFace(c, portalOf(c)) }
+func (s *Server) showPortal(c echo.Context) error { return respondPublicPortal(c, portalOf(c)) }
 
 type discoveryBody struct {
 	Issuer             string   `json:"issuer"`
@@ -74,8 +74,8 @@ type discoveryBody struct {
 	IDTokenSigningAlgs []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// discovery answers GET /v1/portals/{portal}/.well-known/openid-configuration: where a library that is told the
-// issuer finds the keys.
+// discovery answers GET /v1/portals/{portal}/.well-known/openid-configuration, where libraries find the keys of an
+// issuer.
 func (s *Server) discovery(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
 	return respond(c, http.StatusOK, discoveryBody{

@@ -24,7 +24,7 @@ import (
 
 const problemType = "application/problem+json"
 
-// statuses are what each code answers: here and nowhere else.
+// statuses are the HTTP statuses of all codes.
 var statuses = map[fault.Code]int{
 	fault.MalformedRequest:       http.StatusBadRequest,
 	fault.ValidationFailed:       http.StatusUnprocessableEntity,
@@ -74,8 +74,7 @@ var statuses = map[fault.Code]int{
 	fault.InvitationPending:      http.StatusConflict,
 }
 
-// statusesAt are the exceptions: at login a missing password keeps the person out, where it is to be changed it is in
-// conflict with the request (contract §3).
+// statusesAt are the exceptions by route. A missing password forbids a login, but conflicts with a change of password.
 var statusesAt = map[string]map[fault.Code]int{
 	"/v1/portals/:portal/me/password": {fault.PasswordNotSet: http.StatusConflict},
 }
@@ -117,7 +116,7 @@ type supportBody struct {
 	URL   *string `json:"url"`
 }
 
-// answerError turns whatever a handler returned into a problem, and logs what is the server's own fault.
+// answerError answers the problem of a handler's error, and logs errors of the server.
 func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
@@ -149,14 +148,13 @@ func (s *Server) answerError(err error, c echo.Context) {
 	}
 }
 
-// faultOf gives every error a code: Echo's own, the database's, a caller who left; what is left is internal, and its
-// cause is logged and told to nobody.
+// faultOf gives every error a code. Errors without one are internal: their cause is logged, and left out of the answer.
 func (s *Server) faultOf(c echo.Context, err error) *fault.Error {
 	ctx := c.Request().Context()
 	var f *fault.Error
 	if errors.As(err, &f) {
 		if f.Cause != nil {
-			level := slog.LevelDebug // what a caller did wrong is no news: a stranger could fill the log with it
+			level := slog.LevelDebug // otherwise strangers could fill the log
 			if statuses[f.Code] >= http.StatusInternalServerError {
 				level = slog.LevelWarn
 			}
@@ -178,7 +176,7 @@ func (s *Server) faultOf(c echo.Context, err error) *fault.Error {
 		return f
 	}
 	if errors.Is(err, context.Canceled) {
-		return fault.New(fault.Unavailable) // nobody reads it
+		return fault.New(fault.Unavailable) // the caller has gone
 	}
 	s.log.LogAttrs(ctx, slog.LevelError, "internal error", slog.String("route", c.Path()),
 		slog.String("request_id", requestIDOf(c)), slog.Any("error", err))
@@ -186,7 +184,7 @@ func (s *Server) faultOf(c echo.Context, err error) *fault.Error {
 }
 
 func fieldProblems(language locale.Language, fields []fault.Field) []fieldProblem {
-	const longest = 200 // a pointer repeats a name that the caller made up
+	const longest = 200 // a pointer can contain a name from the request
 	problems := make([]fieldProblem, 0, len(fields))
 	for _, field := range fields {
 		pointer := field.Pointer
@@ -204,12 +202,12 @@ func fieldProblems(language locale.Language, fields []fault.Field) []fieldProble
 		if field.Text != "" {
 			key = field.Text
 		}
-		problems = append(problems, fieldProblem{Pointer: pointer, Code: field.Code, Detail: locale.Text(language, key, data)})
+		problems = append(problems, fieldProblem{pointer, field.Code, locale.Text(language, key, data)})
 	}
 	return problems
 }
 
-// members puts a fault's own members into their wire form.
+// members are a fault's members as JSON shows them.
 func members(language locale.Language, of map[string]any) map[string]any {
 	wire := maps.Clone(of)
 	for name, value := range wire {
@@ -230,7 +228,7 @@ func members(language locale.Language, of map[string]any) map[string]any {
 	return wire
 }
 
-// detail says what happened in one sentence that a portal can show.
+// detail is a sentence about the fault that a portal can show to a person.
 func detail(language locale.Language, f *fault.Error) string {
 	data := maps.Clone(locale.Data(f.Members))
 	if f.RetryAfter > 0 {
@@ -253,7 +251,7 @@ func challengeOf(code fault.Code) string {
 	return `Bearer realm="latchkey"`
 }
 
-// languageOf is the language that the caller reads best, else the portal's.
+// languageOf is the language of Accept-Language, or else the portal's.
 func (s *Server) languageOf(c echo.Context, p *portal.Portal) locale.Language {
 	fallback := locale.Default
 	if p != nil {
@@ -262,10 +260,10 @@ func (s *Server) languageOf(c echo.Context, p *portal.Portal) locale.Language {
 	return locale.Match(c.Request().Header.Get("Accept-Language"), fallback)
 }
 
-// pageName is a code as the address of its explanation has it.
+// pageName is a code in the form of the URL of its page.
 func pageName(code fault.Code) string { return strings.ReplaceAll(string(code), "_", "-") }
 
-// writeJSON answers with a body, written whole or not at all.
+// writeJSON answers with a body. A body that cannot be encoded is not begun.
 func writeJSON(c echo.Context, status int, contentType string, body any) error {
 	text, err := json.Marshal(body, json.Deterministic(true))
 	if err != nil {

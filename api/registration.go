@@ -61,7 +61,7 @@ func (s *Server) issueConfirmation(c echo.Context) error {
 	return issueSecret(c, s.registration.IssueConfirmation, s.registration.IssueConfirmationAgain)
 }
 
-// verifiedBody is a secret that is good.
+// verifiedBody describes a valid secret.
 type verifiedBody struct {
 	Email     string    `json:"email"`
 	ExpiresAt timestamp `json:"expires_at"`

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// remedy is one thing that a person can do next: a button of the frontend.
+// remedy is something that the person can do next, such as a button of the frontend.
 type remedy struct {
 	Action string            `json:"action"`
 	Method string            `json:"method,omitempty"`
@@ -24,7 +24,7 @@ type remedy struct {
 	Detail string            `json:"detail"`
 }
 
-// The actions of contract §1 that problems suggest.
+// The actions of remedies, as openapi.yaml lists them.
 const (
 	actionResendConfirmation   = "resend_confirmation"
 	actionResetPassword        = "reset_password"
@@ -42,7 +42,7 @@ const (
 	actionContactAdministrator = "contact_administrator"
 )
 
-// remediesOf lists what helps against each problem that a person can do something about, the best first.
+// remediesOf lists the actions that help with each problem, best first.
 var remediesOf = map[fault.Code][]string{
 	fault.AuthenticationRequired: {actionLogIn},
 	fault.AccessTokenInvalid:     {actionLogIn},
@@ -78,23 +78,25 @@ var remediesOf = map[fault.Code][]string{
 	fault.EmailAlreadyConfirmed: {actionLogIn},
 	fault.RegistrationClosed:    {actionContactAdministrator},
 
-	fault.PendingInvitation:       {actionRedeemInvitation, actionResendInvitation, actionCheckSpam, actionContactAdministrator},
+	fault.PendingInvitation: {
+		actionRedeemInvitation, actionResendInvitation, actionCheckSpam, actionContactAdministrator,
+	},
 	fault.InvitationEmailMismatch: {actionCorrectEmail, actionContactAdministrator},
 	fault.InvitationPending:       {actionResendInvitation, actionDeleteInvitation},
 
 	fault.EmailAlreadyRegistered: {actionLogIn, actionResetPassword},
 }
 
-// remediesAt are the exceptions: an administrator has no spam folder to look in for somebody else.
+// remediesAt are the exceptions by route. An administrator cannot look into the spam folder of another person.
 var remediesAt = map[string]map[fault.Code][]string{
 	"/v1/admin/portals/:portal/invitations/:id/resend": {fault.ResendTooSoon: {actionWait}},
 }
 
-// actionAnother stands for asking for another secret of the kind that the operation is about.
+// actionAnother is replaced by the action that asks for another secret of the operation's kind.
 const actionAnother = "another"
 
-// anotherOf is what actionAnother means below each path, whatever is wrong with the secret, unless its code stands
-// there: an invitation that is over cannot be mailed again.
+// anotherOf is the action for actionAnother below each path, by code; "" is every other code. An ended invitation
+// cannot be mailed again, so it has actions of its own.
 var anotherOf = map[string]map[fault.Code]string{
 	"/v1/portals/:portal/confirmations":   {"": actionResendConfirmation},
 	"/v1/portals/:portal/password-resets": {"": actionResetPassword},
@@ -103,8 +105,8 @@ var anotherOf = map[string]map[fault.Code]string{
 	},
 }
 
-// callPaths are the operations of a portal behind the actions that have one; all are POST. Those in takesAddress want
-// the address that the request named, or the older token that it brought.
+// callPaths are the operations of a portal that actions call, all by POST. The bodies of those in takesAddress have the
+// address or the older token of the failed request.
 var (
 	callPaths = map[string]string{
 		actionLogIn:              "/login",
@@ -117,13 +119,13 @@ var (
 	takesAddress = []string{actionResendConfirmation, actionResetPassword, actionSetPassword, actionResendInvitation}
 )
 
-// invitationCalls are what an administrator does about the invitation that a problem names by its invitation_id.
+// invitationCalls are the calls of an administrator to the invitation in a problem's invitation_id.
 var invitationCalls = map[string]struct{ method, path string }{
 	actionResendInvitation: {http.MethodPost, "/resend"},
 	actionDeleteInvitation: {http.MethodDelete, ""},
 }
 
-// remedies are what the caller of this request can do about a fault.
+// remedies are the remedies of a fault for the caller of this request.
 func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Error) []remedy {
 	actions, ok := remediesAt[c.Path()][f.Code]
 	if !ok {
@@ -154,7 +156,7 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 	return list
 }
 
-// call adds the call to make, where there is one.
+// call adds the method, path and body of the action, if it has a call.
 func (r *remedy) call(c echo.Context, p *portal.Portal, f *fault.Error) {
 	if f.Code == fault.InvitationPending {
 		if id, named := f.Members["invitation_id"]; named {
@@ -173,7 +175,7 @@ func (r *remedy) call(c echo.Context, p *portal.Portal, f *fault.Error) {
 	}
 }
 
-// another is the action that asks for another secret of the kind that the operation is about, or what helps instead.
+// another is the action for actionAnother at the operation; "" for none.
 func another(c echo.Context, code fault.Code) string {
 	for path, actions := range anotherOf {
 		if strings.HasPrefix(c.Path(), path) {
@@ -183,8 +185,7 @@ func another(c echo.Context, code fault.Code) string {
 	return ""
 }
 
-// addressee is whom a secret is asked for: the address that the request named, or the token that it brought, unless
-// that is none of ours.
+// addressee is the body that asks for a secret: with the address of the request, or its token, unless that is forged.
 func addressee(c echo.Context, why fault.Code) map[string]string {
 	email, _ := c.Get(typedEmailKey).(string)
 	if email != "" {
@@ -205,8 +206,8 @@ const (
 	typedTokenKey = "typed token"
 )
 
-// noteEmail keeps the address that a request named, for the bodies of remedies.
+// noteEmail keeps the address in a request for the bodies of remedies.
 func noteEmail(c echo.Context, typed string) { c.Set(typedEmailKey, typed) }
 
-// noteToken keeps the token that a request brought, for the bodies of remedies.
+// noteToken keeps the token in a request for the bodies of remedies.
 func noteToken(c echo.Context, typed string) { c.Set(typedTokenKey, typed) }

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// access says who may call an operation, and so what is looked at before its handler is.
+// access says who may call an operation. Its checks run before the handler.
 type access int
 
 const (
@@ -37,7 +37,7 @@ type route struct {
 	limit        int
 }
 
-// routes are every operation of the API, as openapi.yaml has them.
+// routes lists every operation of the API. openapi.yaml describes the same set.
 func (s *Server) routes() []route {
 	return []route{
 		{http.MethodGet, "/healthz", anyone, s.health, 0},
@@ -102,7 +102,7 @@ func (s *Server) routes() []route {
 	}
 }
 
-// router makes Echo's router of the routes. GET answers HEAD too, and every path the preflight of a browser.
+// router makes Echo's router of the routes. Each GET also answers HEAD, and each path answers a browser's preflight.
 func (s *Server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -130,12 +130,12 @@ func (s *Server) router() *echo.Echo {
 	if s.inbox != nil {
 		e.GET("/dev/inbox", s.showInbox)
 	}
-	e.GET("/docs/*", s.docs) // the page's own scripts and styles
+	e.GET("/docs/*", s.docs) // the scripts and styles of the page
 	return e
 }
 
-// covers reports whether another path, with a parameter where this one is spelled out, takes it in: its methods are not
-// this one's, and Echo would take them for its.
+// covers reports whether a wider path, with a parameter where this one has a fixed segment, matches this path too. Echo
+// would answer methods that only the wider path has.
 func covers(wider, path string) bool {
 	want, got := strings.Split(wider, "/"), strings.Split(path, "/")
 	if wider == path || len(want) != len(got) {
@@ -149,7 +149,7 @@ func covers(wider, path string) bool {
 	return true
 }
 
-// notAllowed answers the methods that a path does not have.
+// notAllowed answers methods that a path does not have.
 func notAllowed(allowed []string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, strings.Join(append([]string{http.MethodOptions}, allowed...), ", "))
@@ -157,7 +157,7 @@ func notAllowed(allowed []string) echo.HandlerFunc {
 	}
 }
 
-// admit puts the checks of an access before a handler.
+// admit adds the checks of an access to a handler.
 func (s *Server) admit(a access, next echo.HandlerFunc) echo.HandlerFunc {
 	switch a {
 	case visitor:

@@ -15,16 +15,16 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// maxCode is how much of a typed code is read, in code points: six digits and what people put between them.
+// maxCode is the longest typed code that is read, in code points: six digits and separators between them.
 const maxCode = 32
 
-// issueRequest asks for a secret: by the address, or by an older token that was sent to it.
+// issueRequest asks for a secret, by an address or by an older token that was mailed there.
 type issueRequest struct {
 	Email optional[string] `json:"email"`
 	Token optional[string] `json:"token"`
 }
 
-// decodeIssue reads an issueRequest: the address, or else the token.
+// decodeIssue reads an issueRequest. It gives the address or the token.
 //
 // Errors: decode's; validation_failed for neither or both.
 func decodeIssue(c echo.Context) (address email.Address, token string, err error) {
@@ -46,7 +46,7 @@ func decodeIssue(c echo.Context) (address email.Address, token string, err error
 	return address, req.Token.Value, k.Err()
 }
 
-// issueSecret answers a call that sends a secret: to the address that the request names, or for an older token of ours.
+// issueSecret answers a call that mails a secret, for the address or for the older token in the request.
 func issueSecret(c echo.Context,
 	byAddress func(context.Context, *portal.Portal, email.Address) (challenge.Issued, error),
 	byToken func(context.Context, *portal.Portal, string) (challenge.Issued, error)) error {
@@ -66,7 +66,7 @@ func issueSecret(c echo.Context,
 	return respondIssued(c, issued)
 }
 
-// secretRequest is a secret that somebody holds: the token of a link, or the code with the address that it was sent to.
+// secretRequest holds a secret: the token of a link, or a typed code with the address it was mailed to.
 type secretRequest struct {
 	Token optional[string] `json:"token"`
 	Email optional[string] `json:"email"`
@@ -96,7 +96,7 @@ func (r *secretRequest) credential(c echo.Context, k *check) challenge.Credentia
 	return challenge.Credential{Email: address, Code: r.Code.Value}
 }
 
-// decodeSecret reads a body that holds a secret and nothing else. Errors: decode's.
+// decodeSecret reads a body that has only a secret. Errors: decode's.
 func decodeSecret(c echo.Context) (challenge.Credential, error) {
 	var req secretRequest
 	if err := decode(c, &req); err != nil {
@@ -114,7 +114,7 @@ func (k *check) token(pointer, text string) {
 	k.Longest(pointer, text, maxToken)
 }
 
-// receiptBody is a message on its way, as the person who asked for it may follow it.
+// receiptBody is the state of a message, for the person who asked for it.
 type receiptBody struct {
 	ID      string          `json:"id"`
 	Channel string          `json:"channel"`
@@ -127,7 +127,7 @@ func receiptOut(r delivery.Receipt) receiptBody {
 	return receiptBody{ID: r.ID.String(), Channel: r.Channel, To: r.To, Sender: r.Sender, Status: r.Status}
 }
 
-// issuedBody answers a call that sent a secret.
+// issuedBody answers a call that mailed a secret.
 type issuedBody struct {
 	Delivery           receiptBody `json:"delivery"`
 	ResendAfterSeconds int64       `json:"resend_after_seconds"`

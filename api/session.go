@@ -16,11 +16,11 @@ type refreshRequest struct {
 	RefreshToken optional[string] `json:"refresh_token"`
 }
 
-// refreshTokenOf is the refresh token of the body or of the cookie; the cookie counts only from a page of the
-// portal's, for a browser sends it along whoever asks.
+// refreshTokenOf is the refresh token in the body or in the cookie. The cookie is only taken from a page of the portal,
+// because browsers send it with the requests of any page.
 //
-// Errors: session_invalid when nothing came at all: a browser whose cookie is gone; validation_failed for a body without
-// one, or one beside the cookie; origin_not_allowed.
+// Errors: session_invalid where there is neither, as with a browser that lost its cookie; validation_failed for a body
+// without a token, or with a token and a cookie; origin_not_allowed.
 func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, err error) {
 	var req refreshRequest
 	empty := c.Request().ContentLength == 0
@@ -43,7 +43,7 @@ func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, 
 	return cookie, true, nil
 }
 
-// refreshSession answers POST /v1/portals/{portal}/sessions/refresh. What came in a cookie goes back in one.
+// refreshSession answers POST /v1/portals/{portal}/sessions/refresh, by the transport of the request.
 func (s *Server) refreshSession(c echo.Context) error {
 	token, fromCookie, err := s.refreshTokenOf(c)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) refreshSession(c echo.Context) error {
 func (s *Server) logOut(c echo.Context) error {
 	token, fromCookie, err := s.refreshTokenOf(c)
 	if fault.CodeOf(err) == fault.SessionInvalid {
-		return c.NoContent(http.StatusNoContent) // as good as logged out
+		return c.NoContent(http.StatusNoContent) // there is no session left to end
 	}
 	if err != nil {
 		return err
@@ -100,7 +100,8 @@ func (s *Server) listSessions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sessions, err := s.sessions.List(c.Request().Context(), portalOf(c), accountOf(c), ids.Session{UUID: page.before}, page.limit+1)
+	before := ids.Session{UUID: page.before}
+	sessions, err := s.sessions.List(c.Request().Context(), portalOf(c), accountOf(c), before, page.limit+1)
 	if err != nil {
 		return err
 	}

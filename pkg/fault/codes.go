@@ -1,6 +1,6 @@
 package fault
 
-// Code says what went wrong. A code never changes its meaning; the list is the contract's.
+// Code says what went wrong. A code never changes its meaning; openapi.yaml has the same list.
 type Code string
 
 // Problems that any operation can answer.

@@ -1,5 +1,5 @@
-// Package fault is the one error that Latchkey's layers hand up: a code that clients switch on, and the facts that
-// explain it. HTTP status, words and remedies are attached in api alone.
+// Package fault has the one error type of all layers: a code that clients switch on, and the facts that explain it. Only
+// package api adds HTTP status, texts and remedies.
 package fault
 
 import (
@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// Error is a failure that a caller is told about. It is what every service returns when the answer is no.
+// Error is a failure that the caller learns about. Every service returns it to refuse a call.
 type Error struct {
 	Code Code
 	// Fields names the members of the request that are wrong, as JSON pointers (RFC 6901).
 	Fields []Field
-	// Text names the entry of the catalogue that says more than the code's own detail; "" is the code's own.
+	// Text is the key of a more precise text in the catalogue; "" takes the detail of the code.
 	Text string
-	// Members are the problem's own members, such as attempts_remaining; the names are the contract's.
+	// Members are members of the problem besides the common ones, such as attempts_remaining.
 	Members map[string]any
 	// RetryAfter is sent as the Retry-After header, rounded up to whole seconds; zero sends none.
 	RetryAfter time.Duration
-	// Cause is for the log alone and never reaches a response.
+	// Cause goes to the log and never into a response.
 	Cause error
 }
 
 // Field is one member of a request that is wrong.
 type Field struct {
-	// Pointer is the JSON pointer of the member; a query parameter, header or form field is named the same way.
+	// Pointer is the JSON pointer of the member. Query parameters and headers are written the same way.
 	Pointer string
 	Code    FieldCode
-	// Text names the entry of the catalogue that says more than the code's own; "" is the code's own.
+	// Text is the key of a more precise text in the catalogue; "" takes the text of the code.
 	Text string
-	// Limit is the bound that was broken, for the codes that have one.
+	// Limit is the broken limit, for codes that have one.
 	Limit int
-	// Allowed are the values that would do, for the codes that list them.
+	// Allowed are the valid values, for codes that list them.
 	Allowed []string
 }
 
@@ -77,7 +77,7 @@ func (e *Error) After(d time.Duration) *Error {
 	return e
 }
 
-// CodeOf is the code of err: "" for nil, internal for an error that is no fault.
+// CodeOf is the code of err: "" for nil, internal for an error that is not an Error.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""

@@ -11,7 +11,7 @@ import (
 //go:embed catalogue/*.json
 var files embed.FS
 
-// Data fills the {placeholders} of a text: strings, and the number that a plural goes by.
+// Data fills the {placeholders} of a text: with strings, and with the number that selects the plural form.
 type Data map[string]any
 
 // text is an entry of the catalogue: one form, or one for each plural category.
@@ -30,7 +30,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// catalogues are read when first wanted, each language for itself.
+// catalogues are read at first use, each language by itself.
 var catalogues = func() map[Language]func() map[string]text {
 	all := make(map[Language]func() map[string]text)
 	for _, l := range Languages() {
@@ -50,8 +50,8 @@ func read(l Language) map[string]text {
 	panic(fmt.Sprintf("locale: embedded catalogue %s: %v", l, err)) // the tests read every one
 }
 
-// Text is the entry of a key. Where data fills every placeholder of the entry's longer form (the key with "_with"
-// behind it), that one is used. A key that is not there answers itself.
+// Text is the entry of a key, filled with data. If data has every placeholder of the longer entry, whose key ends in
+// "_with", Text gives that one. An unknown key gives the key.
 func Text(l Language, key string, data Data) string {
 	texts := catalogues[Default]
 	if c, ok := catalogues[l]; ok {
@@ -70,7 +70,7 @@ func Text(l Language, key string, data Data) string {
 	return filled
 }
 
-// fill puts data into the form that its number asks for, and reports whether every placeholder was filled.
+// fill puts data into the plural form for its number, and reports whether every placeholder was filled.
 func (t text) fill(l Language, data Data) (filled string, whole bool) {
 	form := t.other
 	if t.one != "" {
@@ -103,7 +103,7 @@ func (t text) fill(l Language, data Data) (filled string, whole bool) {
 	}
 }
 
-// number is the value of the first placeholder of a form that is filled with one.
+// number is the first number among the values of a form's placeholders.
 func number(form string, data Data) (int, bool) {
 	for {
 		_, rest, found := strings.Cut(form, "{")

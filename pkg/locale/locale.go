@@ -1,4 +1,4 @@
-// Package locale holds the words of the API in five languages, from one catalogue.
+// Package locale has the texts of the API in five languages.
 package locale
 
 import (
@@ -21,7 +21,7 @@ const (
 	Danish  Language = "da"
 )
 
-// Default is the language where nothing says another.
+// Default is the language of callers and portals that ask for no other.
 const Default = English
 
 // Languages are all that the catalogue has; the default comes first.
@@ -36,21 +36,21 @@ func Tags() []string {
 	return tags
 }
 
-// Parse reads a `locale` member: one of Tags, to the letter.
+// Parse reads a `locale` member, which must be one of Tags exactly.
 func Parse(tag string) (Language, bool) {
 	l := Language(tag)
 	return l, slices.Contains(Languages(), l)
 }
 
-// maxAcceptLanguage is the longest Accept-Language that is read, in octets; browsers send a few dozen.
+// maxAcceptLanguage is the longest Accept-Language that is read, in octets. Browsers send a few dozen.
 const maxAcceptLanguage = 256
 
 var matcher = language.NewMatcher([]language.Tag{
 	language.English, language.German, language.French, language.Dutch, language.Danish,
 })
 
-// Match is the language of the catalogue that a reader prefers (Accept-Language, RFC 9110 §12.5.4), or the fallback
-// where he names none that would do.
+// Match is the language of the catalogue that a reader prefers (Accept-Language, RFC 9110 §12.5.4), or fallback if they
+// accept none of them.
 func Match(acceptLanguage string, fallback Language) Language {
 	if acceptLanguage == "" || len(acceptLanguage) > maxAcceptLanguage {
 		return fallback
@@ -66,7 +66,7 @@ func Match(acceptLanguage string, fallback Language) Language {
 	return Languages()[index]
 }
 
-// Wait says a length of time in words, rounded up: seconds below two minutes, then minutes, hours from two on.
+// Wait writes a duration in words, rounded up: seconds up to two minutes, minutes up to two hours, then hours.
 func Wait(l Language, d time.Duration) string {
 	unit, count := "seconds", math.Ceil(d.Seconds())
 	switch {
@@ -78,12 +78,12 @@ func Wait(l Language, d time.Duration) string {
 	return Text(l, "duration."+unit, Data{"count": int(count)})
 }
 
-// validityTolerance is how much of a unit counts as a whole one.
+// validityTolerance is the part of a unit that may be missing to a whole one.
 const validityTolerance = 0.1
 
-// Validity says how long something is good for in words, rounded down so as to promise nothing, but for the moment that
-// a message was on its way, a tenth of the unit: seconds below two minutes, then minutes, hours from two on, days from
-// two on.
+// Validity writes how long something stays valid in words, rounded down so that it does not promise too much. Up to a
+// tenth of the unit may be missing, because time passes while a message is sent. The unit is seconds below two minutes,
+// minutes below two hours, hours below two days, then days.
 func Validity(l Language, d time.Duration) string {
 	unit, count := "seconds", d.Seconds()
 	switch {
