@@ -80,7 +80,7 @@ func macWith(key []byte) func([]byte) []byte {
 	}
 }
 
-// Forged are tokens that nobody may get in with, by what is wrong with them.
+// Forged are tokens that must be refused, by the fault that each has.
 func (f *Forge) Forged(at time.Time) map[string]string {
 	f.t.Helper()
 	public := f.key.Public().(ed25519.PublicKey)

@@ -34,7 +34,7 @@ func Header(name, value string) Option {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-// AddHeader adds a header beside those of the same name.
+// AddHeader adds a further value of a header.
 func AddHeader(name, value string) Option {
 	return func(r *http.Request) { r.Header.Add(name, value) }
 }
@@ -136,7 +136,7 @@ func (h *Harness) Request(t testing.TB, method, target string, sent []byte) *htt
 	return r
 }
 
-// bodyType is what the operation of a request takes; JSON where it takes nothing.
+// bodyType is the media type of the operation's body; JSON if it takes none.
 func bodyType(r *http.Request) string {
 	if op, _, ok := OpenAPI().find(r); ok && op.RequestBody != nil {
 		return exampleType(op)

@@ -31,7 +31,7 @@ func (h *Harness) QueryValue(t testing.TB, query string, args ...any) string {
 	return value.String
 }
 
-// Exec runs a statement that prepares what the API has no way to make.
+// Exec runs a statement that prepares a state which the API cannot make.
 func (h *Harness) Exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
 	ctx := database.AcrossPortals(context.Background(), "a test prepares what the API has no way to")

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// WrongPassword is nobody's password.
+// WrongPassword is not the password of any account.
 const WrongPassword = "not the right one"
 
 // Fleet is the servers of an installation, as harnesses that share database, clock and log: two over one Postgres, each
@@ -138,7 +138,7 @@ func (f Fleet) RequireSessionDead(t testing.TB, p Portal, in Tokens) {
 	}
 }
 
-// TokensOf are what a login or a refresh answered.
+// TokensOf are the tokens in the answer to a login or a refresh.
 func TokensOf(a *Answer) Tokens {
 	a.T.Helper()
 	return Tokens{Access: a.Text("access_token"), Refresh: a.Text("refresh_token")}

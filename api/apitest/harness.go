@@ -1,5 +1,5 @@
-// Package apitest is the harness of the tests in api/tests: a server on a database of its own, a client that checks every
-// answer against openapi.yaml, a mail relay, a clock and a log.
+// Package apitest is the harness of the tests in api/tests: a server on a database of its own, a client that checks
+// every answer against openapi.yaml, a mail relay, a clock and a log.
 package apitest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// What every server under test is configured with, and who calls it.
+// The configuration of every server under test, and the address of its caller.
 const (
 	OperatorKey   = "lk_operator_key_of_the_tests_0123456789"
 	PublicURL     = "https://auth.example"
@@ -145,7 +145,7 @@ func (h *Harness) Portal(t testing.TB, settings ...Object) Portal {
 	return Portal{ID: id, Slug: slug, Front: "/v1/portals/" + slug, Admin: "/v1/admin/portals/" + slug}
 }
 
-// Person is an account that a test made, and what it logs in with.
+// Person is an account that a test made, with its credentials.
 type Person struct {
 	Portal   Portal
 	ID       string
@@ -154,8 +154,8 @@ type Person struct {
 	Admin    string // where administrators find it
 }
 
-// Account creates an account through the admin API: Ada, who is confirmed and can log in, unless a member says otherwise.
-// A member that is nil is left out.
+// Account creates an account through the admin API: Ada, who is confirmed and can log in, unless a member says
+// otherwise. A member that is nil is left out.
 func (h *Harness) Account(t testing.TB, p Portal, members ...Object) Person {
 	t.Helper()
 	body := Object{"email": "ada@example.com", "password": GoodPassword, "confirmed": true}
@@ -169,7 +169,7 @@ func (h *Harness) Account(t testing.TB, p Portal, members ...Object) Person {
 	return Person{Portal: p, ID: id, Email: body["email"].(string), Password: secret, Admin: p.Admin + "/accounts/" + id}
 }
 
-// Tokens are what a login answered.
+// Tokens are the tokens of a login.
 type Tokens struct{ Access, Refresh string }
 
 // LogIn logs a person in.

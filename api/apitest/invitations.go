@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What tests of invitations share.
+// Shared by tests of invitations.
 const (
 	Invitee            = "ada@example.com" // who is invited unless a test says otherwise
 	InvitationSubject  = "You are invited to Acme"
@@ -74,7 +74,7 @@ func (o *MailHarness) Invite(t testing.TB, p Portal, members Object, with ...Opt
 	}, mail
 }
 
-// VerifyCode asks what a code is good for.
+// VerifyCode verifies the code of an invitation.
 func (h *Harness) VerifyCode(t testing.TB, p Portal, code string) *Answer {
 	t.Helper()
 	return h.Post(t, p.Front+"/invitations/verify", Object{"code": code})

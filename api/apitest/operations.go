@@ -47,7 +47,7 @@ func FillPath(path, slug string) string {
 	})
 }
 
-// WantsCredentials reports whether nobody may call an operation without: an empty requirement says that they may.
+// WantsCredentials reports whether an operation requires credentials. An empty requirement makes them optional.
 func WantsCredentials(op Operation) bool {
 	return op.Security != nil && len(*op.Security) > 0 &&
 		!slices.ContainsFunc(*op.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 })

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
-// SlowHash is the hash of a password that nobody types. It is slow, so that a test can act while it is checked.
+// SlowHash is the hash of a password that no test uses. It is slow, so that a test can act while it is checked.
 var SlowHash = sync.OnceValue(func() string { return ForeignHash("nobody types this", 16) })
 
 // OccupyHashing takes a pool's only slot. The function that it gives waits until the slot is free again.

@@ -21,7 +21,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
-// This file alone knows how a server is made and what it offers besides HTTP.
+// Only this file makes servers and knows what they offer besides HTTP.
 
 // Server is the server under test: an app, and the API that answers for it.
 type Server struct {
@@ -30,7 +30,7 @@ type Server struct {
 	App *app.App
 }
 
-// Options are what a Server is made of.
+// Options configure a Server.
 type Options struct {
 	App app.Options
 	API api.Options
@@ -42,7 +42,7 @@ type ServerOption func(*Options)
 // RateLimited switches the limits per network on.
 func RateLimited(o *Options) { o.API.Unlimited = false }
 
-// DevInbox makes what is sent readable at /dev/inbox.
+// DevInbox makes sent messages readable at /dev/inbox.
 func DevInbox(o *Options) { o.App.Inbox = new(dispatch.Inbox) }
 
 // AtURL sets the server's public URL.
@@ -65,7 +65,7 @@ func OnClock(now clock.Clock) ServerOption {
 	return func(o *Options) { o.App.Now = now }
 }
 
-// TrustingProxies takes the word of the proxies in these networks for a caller's address.
+// TrustingProxies trusts the X-Forwarded-For of proxies in these networks.
 func TrustingProxies(networks ...string) ServerOption {
 	return func(o *Options) {
 		for _, network := range networks {

@@ -80,7 +80,7 @@ var OpenAPI = sync.OnceValue(func() *Spec {
 	return s
 })
 
-// find gives the operation of a request, and what stands in its path for the parameters. HEAD is GET without a body.
+// find gives the operation of a request, and the parameters in its path. HEAD is GET without a body.
 func (s *Spec) find(r *http.Request) (found Operation, params map[string]string, ok bool) {
 	method := r.Method
 	if method == http.MethodHead {
@@ -124,7 +124,7 @@ type Exchange struct {
 	Answer  *Answer
 }
 
-// anyOperation may answer these, whatever it documents.
+// anyOperation are statuses that operations may answer without documenting them.
 var anyOperation = []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusInternalServerError}
 
 // unasked are answers to a body that an operation without one was sent: openapi.yaml says once that it takes none.
@@ -185,7 +185,7 @@ func (s *Spec) Check(t testing.TB, e Exchange) {
 
 func seenAs(op Operation, status string) string { return op.OperationID + " " + status }
 
-// checkUndocumented takes what browsers ask for besides the operations, and refusals of paths that are none.
+// checkUndocumented checks answers to paths that are no operation: preflights, the files of /docs, and refusals.
 func (s *Spec) checkUndocumented(t testing.TB, what string, e Exchange) {
 	t.Helper()
 	allowed := anyOperation
@@ -198,7 +198,7 @@ func (s *Spec) checkUndocumented(t testing.TB, what string, e Exchange) {
 	require.Contains(t, allowed, e.Answer.HTTPStatus, "%s: %s", what, e.Answer.Body)
 }
 
-// CheckProblem checks what every problem has in common.
+// CheckProblem checks the members and headers that all problems have.
 func (s *Spec) CheckProblem(t testing.TB, what string, a *Answer) {
 	t.Helper()
 	require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), "%s: %s", what, a.Body)

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// CSV writes a table as RFC 4180 has it: commas, CRLF, quotes where they are needed; UTF-8 without a byte order mark.
-// Line breaks inside a cell are CRLF too. It is not for concurrent use.
+// CSV writes a table as in RFC 4180: commas, CRLF, quotes where they are needed; UTF-8 without a byte order mark. Line
+// breaks inside a cell are CRLF too. It is not safe for concurrent use.
 type CSV struct {
 	table  table
 	buffer *bufio.Writer
@@ -18,13 +18,13 @@ type CSV struct {
 // NewCSV writes to w, some 4 KiB at a time.
 func NewCSV(w io.Writer) *CSV {
 	buffer := bufio.NewWriter(w)
-	rows := csv.NewWriter(buffer) // which takes the buffer for its own
+	rows := csv.NewWriter(buffer) // uses the buffer as its own, because it is a bufio.Writer
 	rows.UseCRLF = true
 	return &CSV{buffer: buffer, rows: rows}
 }
 
-// Write appends a row. The first is the header; every other one must have as many cells. Cells that a spreadsheet
-// program would run get an apostrophe, and those over 32,767 UTF-16 code units end there.
+// Write appends a row. The first is the header; every other row must have as many cells. Cells that a spreadsheet
+// program would run get an apostrophe. Cells are cut at 32,767 UTF-16 code units.
 func (c *CSV) Write(cells []string) error {
 	if c.closed {
 		return errClosed
@@ -32,7 +32,7 @@ func (c *CSV) Write(cells []string) error {
 	if err := c.table.check(cells); err != nil {
 		return err
 	}
-	if len(cells) == 1 && cells[0] == "" { // csv.Writer leaves the line blank, which is no row to any reader
+	if len(cells) == 1 && cells[0] == "" { // csv.Writer writes a blank line, and readers skip blank lines
 		_, err := c.buffer.WriteString("\"\"\r\n")
 		return err
 	}
@@ -43,10 +43,10 @@ func (c *CSV) Write(cells []string) error {
 	return c.rows.Write(row)
 }
 
-// Flush sends what was written so far on its way.
+// Flush writes buffered rows to the underlying writer.
 func (c *CSV) Flush() error { return c.buffer.Flush() }
 
-// Close flushes; w stays open. What is written afterwards is refused.
+// Close flushes. The underlying writer stays open, and later rows are refused.
 func (c *CSV) Close() error {
 	c.closed = true
 	return c.Flush()

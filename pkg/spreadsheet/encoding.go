@@ -31,7 +31,7 @@ func decode(file []byte) (text []byte, guessed bool, err error) {
 	if loneCR(text) < 0 {
 		return text, false, nil
 	}
-	return endLines(bytes.Clone(text)), false, nil // the caller's octets are only read
+	return endLines(bytes.Clone(text)), false, nil // the caller's octets must not change
 }
 
 // decodeUTF16 reads a file that begins with a byte order mark of UTF-16, as Excel's "Unicode text" does.
@@ -129,12 +129,13 @@ func plausible(file []byte, page *charmap.Charmap) bool {
 	return true
 }
 
-// joins reports whether a symbol may stand between two letters: apostrophes, dashes, dots and spaces.
+// joins reports whether a symbol can appear between two letters: apostrophes, dashes, dots and spaces.
 func joins(r rune) bool {
-	return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || r == '’' || r == '´' || r == '·' || r == '…' || r == '\u00ad'
+	return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) ||
+		r == '’' || r == '´' || r == '·' || r == '…' || r == '\u00ad'
 }
 
-// isOpening reports whether a symbol never follows a letter. In the code pages of DOS these octets are letters.
+// isOpening reports whether a symbol never follows a letter. In DOS code pages the octets of these symbols are letters.
 func isOpening(r rune) bool {
 	switch r {
 	case '‚', '„', '†', '‡', 'ˆ', '‰', '‹', '˜':
@@ -143,7 +144,7 @@ func isOpening(r rune) bool {
 	return false
 }
 
-// endLines makes LF of every CR that ends a line by itself. It writes to text.
+// endLines replaces every CR without an LF by an LF, in place.
 func endLines(text []byte) []byte {
 	for at := loneCR(text); at >= 0; {
 		text[at] = '\n'
@@ -156,7 +157,7 @@ func endLines(text []byte) []byte {
 	return text
 }
 
-// loneCR is where the first CR stands that no LF follows; -1 for none.
+// loneCR is the index of the first CR without an LF after it; -1 for none.
 func loneCR(text []byte) int {
 	for i := 0; i < len(text); i++ {
 		next := bytes.IndexByte(text[i:], '\r')

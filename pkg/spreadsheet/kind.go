@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Kind is a kind of file that cannot be read as it is, though a program can save the same table so that it can.
+// Kind is a kind of file that cannot be read. Some program can save its table in a kind that can.
 type Kind string
 
-// The kinds that are recognised.
+// The recognised kinds.
 const (
 	KindXLS      Kind = "xls"          // Excel before 2007, or any workbook with a password
 	KindXLSB     Kind = "xlsb"         // Excel's binary workbook
@@ -34,7 +34,7 @@ func (e *KindError) Error() string {
 // maxParts is how many files a workbook may hold. Each takes memory before anything is unpacked.
 const maxParts = 10_000
 
-// archive opens a file that begins as ZIP archives do, which workbooks are. For others it gives nil.
+// archive opens a ZIP archive, such as a workbook. For other files it gives nil.
 func archive(file []byte) (*zip.Reader, error) {
 	if !bytes.HasPrefix(file, []byte("PK\x03\x04")) && !bytes.HasPrefix(file, []byte("PK\x05\x06")) {
 		return nil, nil
@@ -49,7 +49,7 @@ func archive(file []byte) (*zip.Reader, error) {
 	return parts, nil
 }
 
-// kindOfArchive tells the archives apart that spreadsheet programs write. For XLSX it gives "".
+// kindOfArchive recognises the archives of spreadsheet programs. For XLSX it gives "".
 func kindOfArchive(parts *zip.Reader) Kind {
 	for _, part := range parts.File {
 		switch {
@@ -66,10 +66,11 @@ func kindOfArchive(parts *zip.Reader) Kind {
 	return KindArchive
 }
 
-// kindOfOctets recognises what is no text by its first octets.
+// kindOfOctets recognises binary files by their first octets.
 func kindOfOctets(file []byte) Kind {
 	switch {
-	case bytes.HasPrefix(file, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")), bytes.HasPrefix(file, []byte("\x09\x08\x10\x00\x00\x06\x05\x00")):
+	case bytes.HasPrefix(file, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
+		bytes.HasPrefix(file, []byte("\x09\x08\x10\x00\x00\x06\x05\x00")):
 		return KindXLS
 	case bytes.HasPrefix(file, []byte("%PDF-")):
 		return KindPDF
@@ -83,7 +84,9 @@ func kindOfText(text []byte) Kind {
 	if bytes.HasPrefix(start, []byte("<?xml")) && !bytes.Contains(start, []byte("<html")) {
 		return KindXML
 	}
-	for _, tag := range []string{"<!doctype html", "<html", "<?xml", "<head", "<meta", "<body", "<table", "<style", "<div", "<!--"} {
+	for _, tag := range []string{
+		"<!doctype html", "<html", "<?xml", "<head", "<meta", "<body", "<table", "<style", "<div", "<!--",
+	} {
 		if bytes.HasPrefix(start, []byte(tag)) {
 			return KindHTML
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// epoch is the day from which a workbook counts the days of its dates.
+// epoch is the first day that a workbook counts in its dates.
 type epoch int
 
 const (
@@ -16,10 +16,10 @@ const (
 	epoch1904       // Excel for Mac until 2011
 )
 
-// numberFormat is how a cell shows its number, as far as that changes what a person would type for it.
+// numberFormat says how a cell shows its number, as far as people would type the number that way.
 type numberFormat struct {
 	date, clock, percent bool
-	digits               int // at least, before the point; with leading zeros
+	digits               int // the least number of digits before the point, filled with zeros
 }
 
 // readStyles reads which format each style of a cell has.
@@ -107,7 +107,7 @@ func formatOf(code string) numberFormat {
 	return f
 }
 
-// apply is a number in the way a person sees it. Excel keeps 15 digits of a number, so that 0.1+0.2 is 0.3.
+// apply is the number as the cell shows it. Excel keeps 15 digits of a number, so that 0.1+0.2 is 0.3.
 func (f numberFormat) apply(number string, from epoch) string {
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || math.IsInf(n, 0) || math.IsNaN(n) || math.Abs(n) >= 1e15 {
@@ -132,7 +132,7 @@ func (f numberFormat) apply(number string, from epoch) string {
 	return text
 }
 
-// maxDay is the day after 9999-12-31, beyond which Excel shows no date.
+// maxDay is the day after 9999-12-31. Excel shows no dates from there on.
 const maxDay = 2_958_466
 
 // moment is a date, a time of day, or both, from the days since the epoch. Excel's 1900 has a 29 February, so the days

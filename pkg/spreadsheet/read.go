@@ -13,21 +13,21 @@ type File struct {
 	// Columns are the names of the header from left to right, in lower case, spaces and dashes as underscores:
 	// "Expires In" is expires_in, "E-Mail" is e_mail. Columns without a name are left out.
 	Columns []string
-	// Guessed reports that the file does not say which code page it is in. Its letters beyond ASCII may then be others
-	// than the person saw: harmless in a name, but never to be trusted in an address.
+	// Guessed reports that the code page of the file is a guess. Letters beyond ASCII can then differ from those that
+	// the person saw: harmless in a name, but never to be trusted in an address.
 	Guessed bool
 
 	separator byte
-	places    map[string]int // where in a row a column's cell stands
-	width     int            // how many cells the header has, the unnamed ones too
-	header    int            // the header's number
-	rows      []byte         // the text below it
+	places    map[string]int // the index in a row of a column's cell
+	width     int            // cells of the header, including unnamed ones
+	header    int            // the number of the header's row
+	rows      []byte         // the text below the header
 }
 
-// Row is one row below the header that holds anything.
+// Row is one row below the header that is not empty.
 type Row struct {
-	// Number is the number that a spreadsheet program shows beside the row. The header is 1, unless blank lines stand
-	// above it; blank lines and empty rows count, while the line sep= does not, since programs take it out.
+	// Number is the number that a spreadsheet program shows for the row. Blank lines and empty rows count. The line sep=
+	// does not, because programs remove it.
 	Number int
 	// Err is nil or ErrRow; the row then has no cells.
 	Err error
@@ -36,9 +36,9 @@ type Row struct {
 	places map[string]int
 }
 
-// Cell is what stands under a name of Columns, without the white space around it. It is empty where the row ends
-// before the column, and where there is no such column. Line breaks inside are \n. An apostrophe that CSV and XLSX of
-// this package put before a formula is taken off again.
+// Cell is the cell in a column of Columns, without white space around it. It is empty if the row ends before the
+// column, or if there is no such column. Line breaks inside are \n. Apostrophes that CSV and XLSX of this package put
+// before a formula are removed.
 func (r Row) Cell(column string) string {
 	if place, ok := r.places[column]; ok && place < len(r.cells) {
 		return r.cells[place]
@@ -46,14 +46,14 @@ func (r Row) Cell(column string) string {
 	return ""
 }
 
-// Read reads the header of a file, whose octets alone say of which kind it is:
+// Read reads the header of a file. It recognises the kind of file by its octets:
 //
 //   - CSV or text: UTF-8 with or without a byte order mark, UTF-16 with one, Windows-1252, or Mac OS Roman where lines
-//     end in CR. Lines end in CRLF, LF or CR; a comma, a semicolon or a tab separates the cells. Excel's line sep= names
-//     the separator; without it, the header shows which one prevails.
-//   - XLSX: the sheet that programs show first. See workbookText for what its cells say.
+//     end in CR. Lines end in CRLF, LF or CR; a comma, a semicolon or a tab separates the cells. Excel's line sep=
+//     names the separator; without that line it is the most frequent one of the header.
+//   - XLSX: the sheet that programs show first. See workbookText for the text of its cells.
 //
-// The file must not change as long as its rows are read.
+// The file must not change while its rows are read.
 //
 // Errors: *KindError, ErrEncoding, ErrEmpty, ErrHeader, *ColumnError.
 func Read(file []byte) (*File, error) {
@@ -87,7 +87,7 @@ func Read(file []byte) (*File, error) {
 	return f, nil
 }
 
-// readText reads the header of a text. Where the separator is 0, the header shows it.
+// readText reads the header of a text. The separator 0 means that it is found in the header.
 func readText(text []byte, separator byte) (*File, error) {
 	above, text := cutEmpty(text)
 	if separator == 0 {
@@ -108,9 +108,8 @@ func readText(text []byte, separator byte) (*File, error) {
 	return f, nil
 }
 
-// Rows are the rows below the header that hold anything, read while they are ranged over, as often as that is done.
-// After a row with an error the next one follows. A quote that nothing closes takes the rest of the file into its row,
-// as it does in a spreadsheet program.
+// Rows are the rows below the header that are not empty. Each range over them reads the text again. Reading goes on
+// after a row with an error. An unclosed quote takes the rest of the file into its row, as in a spreadsheet program.
 func (f *File) Rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for s := newScanner(f.separator, f.rows, f.header); ; {
@@ -133,7 +132,7 @@ func (f *File) Rows() iter.Seq[Row] {
 	}
 }
 
-// name takes the columns from the header.
+// name reads the names of the columns from the header.
 func (f *File) name(header []string) error {
 	f.places = make(map[string]int, len(header))
 	named := make([]bool, len(header))
@@ -155,8 +154,8 @@ func (f *File) name(header []string) error {
 	return f.checkUnnamed(named)
 }
 
-// checkUnnamed lets pass the columns without a name that hold nothing: programs write those where cells were once. It
-// goes by the cells of each row and not by the columns, of which a hostile header has many more.
+// checkUnnamed refuses columns that have cells but no name. Empty ones pass, because programs write them for deleted
+// cells. It looks at the cells of each row, because a hostile header can have far more columns.
 func (f *File) checkUnnamed(named []bool) error {
 	for row := range f.Rows() {
 		for place, cell := range row.cells {
@@ -168,7 +167,7 @@ func (f *File) checkUnnamed(named []bool) error {
 	return nil
 }
 
-// columnName is a header's cell as callers name it.
+// columnName is the name of a column, from its cell in the header.
 func columnName(cell string) string {
 	words := strings.FieldsFunc(cell, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) })
 	return strings.ToLower(strings.Join(words, "_"))

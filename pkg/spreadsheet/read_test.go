@@ -44,7 +44,7 @@ func read(t *testing.T, file string) ([]string, []line) {
 	return f.Columns, lines
 }
 
-func TestFlavours(t *testing.T) {
+func TestDialects(t *testing.T) {
 	t.Parallel()
 	ann, bob := map[string]string{"email": "ann@x.example", "roles": "a,b"}, map[string]string{"email": "bob@x.example"}
 	want := []line{{2, ann}, {3, bob}}

@@ -22,7 +22,7 @@ type scanner struct {
 	csv    *csv.Reader
 }
 
-// newScanner reads the rows of a text that stands below row number above.
+// newScanner reads the rows of a text that begins after row number above.
 func newScanner(separator byte, text []byte, above int) *scanner {
 	s := &scanner{text: text, number: above, feed: &feed{text: text, separator: separator}}
 	s.csv = csv.NewReader(s.feed)
@@ -31,7 +31,7 @@ func newScanner(separator byte, text []byte, above int) *scanner {
 	return s
 }
 
-// next gives the next row that holds anything. Errors: ErrRow, after which the row that follows can be read; io.EOF.
+// next gives the next row that is not empty. Errors: ErrRow, after which later rows can be read; io.EOF.
 func (s *scanner) next() ([]string, error) {
 	for {
 		s.skipBlank()
@@ -58,7 +58,7 @@ func (s *scanner) next() ([]string, error) {
 	}
 }
 
-// skipBlank counts the blank lines before a row, which csv.Reader passes over without a word.
+// skipBlank counts the blank lines before a row. csv.Reader skips them without counting.
 func (s *scanner) skipBlank() {
 	for s.offset < len(s.text) {
 		rest := bytes.TrimPrefix(s.text[s.offset:], []byte("\r"))
@@ -70,7 +70,7 @@ func (s *scanner) skipBlank() {
 	}
 }
 
-// blank reports whether no cell holds anything.
+// blank reports whether all cells are empty.
 func blank(cells []string) bool {
 	for _, cell := range cells {
 		if cell != "" {
@@ -83,8 +83,8 @@ func blank(cells []string) bool {
 // errOverfull ends a row that holds more separators than any program writes.
 var errOverfull = errors.New("too many cells")
 
-// feed hands the text to csv.Reader as long as the row that is being read stays within maxSeparators. It counts those
-// inside quotes too, and those that the reader takes ahead: the bound is wide enough.
+// feed gives the text to csv.Reader until the current row has more than maxSeparators. It also counts separators inside
+// quotes and in text that the reader buffers; the bound is wide enough for both.
 type feed struct {
 	text       []byte
 	separator  byte

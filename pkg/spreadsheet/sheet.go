@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// sharedStrings are the texts that cells refer to by number, one behind another.
+// sharedStrings are the texts that cells refer to by number, stored one after the other.
 type sharedStrings struct {
 	text strings.Builder
 	ends []uint32
 }
 
-// get is a text by its number, as a cell names it.
+// get is the text with a number that a cell gives.
 func (s *sharedStrings) get(number string) (string, error) {
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 0 || n >= len(s.ends) {
@@ -26,8 +26,8 @@ func (s *sharedStrings) get(number string) (string, error) {
 	return s.text.String()[start:s.ends[n]], nil
 }
 
-// readStrings reads the shared strings. A rich text is its runs put together; the readings above Japanese words (rPh)
-// are no part of it.
+// readStrings reads the shared strings. A rich text is the sum of its runs, without the readings above Japanese words
+// (rPh).
 func (b *workbook) readStrings(part string) error {
 	w, content, err := b.open(part)
 	if err != nil {
@@ -70,7 +70,7 @@ type sheetReader struct {
 	out         []byte
 	line        int // where out ends; from 1
 	row, column int // of the cell; from 1, and 0 before the first
-	written     int // the columns of the row that stand in out
+	written     int // columns of the row that are in out
 
 	kind, style               string // of the cell
 	value                     strings.Builder
@@ -96,7 +96,7 @@ func (b *workbook) readSheet(part string) ([]byte, error) {
 			err = s.begin(w.element)
 		case ends:
 			if w.name == "sheetData" {
-				return s.out, nil // what follows has rows of other kinds
+				return s.out, nil // later elements have other rows
 			}
 			err = s.end(w.name)
 		case within:
@@ -163,7 +163,7 @@ func (s *sheetReader) end(name string) error {
 	return nil
 }
 
-// write puts a cell into its place.
+// write adds a cell at its row and column.
 func (s *sheetReader) write(text string) {
 	if text == "" {
 		return
@@ -176,7 +176,7 @@ func (s *sheetReader) write(text string) {
 	s.out = append(s.out, '"')
 }
 
-// cell is what the cell that has just ended says. Types: ECMA-376 part 1, §18.18.11.
+// cell is the text of the cell that has just ended. Types: ECMA-376 part 1, §18.18.11.
 func (s *sheetReader) cell() (string, error) {
 	value := s.value.String()
 	switch s.kind {

@@ -1,10 +1,8 @@
-// Package spreadsheet reads the tables that spreadsheet programs write, and writes tables that they open and run nothing
-// of.
+// Package spreadsheet reads the tables of spreadsheet programs, and writes tables in which they find no formula to run.
 //
-// Reading takes what Excel, LibreOffice, Numbers and Google Sheets save as CSV, text or XLSX under any regional setting,
-// and recognises the other kinds of file that people send instead. Writing is
-// CSV (RFC 4180) or XLSX, row by row; in both, every cell is text, and none is left as a formula:
-// see https://owasp.org/www-community/attacks/CSV_Injection.
+// It reads the files that Excel, LibreOffice, Numbers and Google Sheets save as CSV, text or XLSX under any regional
+// setting, and recognises the other kinds of file that people send instead. It writes CSV (RFC 4180) or XLSX, row by
+// row. In both, every cell is text: see https://owasp.org/www-community/attacks/CSV_Injection.
 package spreadsheet
 
 import (
@@ -12,26 +10,26 @@ import (
 	"fmt"
 )
 
-// What is wrong with a file that is read. None of the errors repeats a cell.
+// Errors of reading. They never contain the text of a cell.
 var (
-	// ErrEncoding is a text in an encoding that cannot be told, or no text at all.
+	// ErrEncoding is a file in an unknown encoding, or a file that is not a text.
 	ErrEncoding = errors.New("spreadsheet: the encoding of the file cannot be told")
-	// ErrEmpty is a file in which no cell holds anything.
+	// ErrEmpty is a file without a filled cell.
 	ErrEmpty = errors.New("spreadsheet: the file has no header")
 	// ErrHeader is a header that cannot be read as CSV.
 	ErrHeader = errors.New("spreadsheet: the header cannot be read")
-	// ErrRow is a row that cannot be read as CSV, or that has a cell beyond the columns of the header.
+	// ErrRow is a row that cannot be read as CSV, or that has more filled cells than the header.
 	ErrRow = errors.New("spreadsheet: the row cannot be read")
 
-	// ErrColumnTwice is the cause of a ColumnError whose column has the name of one further left.
-	ErrColumnTwice = errors.New("the column stands twice")
-	// ErrColumnUnnamed is the cause of a ColumnError whose column has cells, but no name.
+	// ErrColumnTwice is the cause of a ColumnError for a repeated name.
+	ErrColumnTwice = errors.New("the name of the column is repeated")
+	// ErrColumnUnnamed is the cause of a ColumnError for a column with cells but without a name.
 	ErrColumnUnnamed = errors.New("the column has no name")
 )
 
-// ColumnError is a column for which no cell could be asked.
+// ColumnError is a column whose cells cannot be addressed by name.
 type ColumnError struct {
-	// Number counts from 1, which is the program's column A.
+	// Number counts from 1, which programs show as A.
 	Number int
 	// Err is ErrColumnTwice or ErrColumnUnnamed.
 	Err error
@@ -44,11 +42,10 @@ func (e *ColumnError) Error() string {
 // Unwrap gives the cause.
 func (e *ColumnError) Unwrap() error { return e.Err }
 
-// errClosed is a row that is written behind the end.
+// errClosed refuses a row after the end.
 var errClosed = errors.New("spreadsheet: written to after it was closed")
 
-// table holds the rows that are written to one width. A row of another one would put cells under names that are not
-// theirs.
+// table keeps all written rows at the width of the header, so that each cell is under its own name.
 type table struct{ width int }
 
 func (t *table) check(cells []string) error {

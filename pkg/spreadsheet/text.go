@@ -6,15 +6,15 @@ import (
 	"unicode/utf16"
 )
 
-// maxCell is how many UTF-16 code units Excel keeps of a cell. What is beyond, it puts into a further row, or calls
-// the file damaged.
+// maxCell is how many UTF-16 code units Excel keeps of a cell. Excel moves the rest into another row, or calls the file
+// damaged.
 const maxCell = 32767
 
-// text is a cell as it is written in both formats.
+// text is a cell as both formats write it.
 func text(cell string) string { return cut(safe(plain(cell))) }
 
-// plain makes every line break \n, and U+FFFD of what no XML document can hold: control characters, half surrogates,
-// bytes that are not UTF-8 (XML 1.0 §2.2).
+// plain replaces every line break by \n, and everything that XML cannot hold by U+FFFD: control characters, half
+// surrogates and octets that are not UTF-8 (XML 1.0 §2.2).
 func plain(cell string) string {
 	cell = strings.ReplaceAll(cell, "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
@@ -28,17 +28,17 @@ func plain(cell string) string {
 	}, cell)
 }
 
-// safe puts an apostrophe before what a spreadsheet program would run: = + - @ and their full-width forms, where a cell
-// begins with one. White space, quotes and invisible characters before it do not count, for programs drop them.
+// safe puts an apostrophe before text that a spreadsheet program would run: = + - @ and their full-width forms at the
+// beginning of a cell. Programs drop white space, quotes and invisible characters before them, so these do not count.
 //
-// A program of another country takes another character for the separator, and pays no heed to quotes that do not open
-// a cell for it. So a cell may also begin behind a separator inside: , ; | tab and line break.
+// Programs in other countries use another separator, and then ignore the quotes around a cell. So a cell can also begin
+// after a separator inside the text: , ; | tab and line break.
 //
-// A tab or a line break at the very beginning is preceded by an apostrophe as well, whatever follows.
+// A tab or a line break at the beginning of the text always gets an apostrophe.
 func safe(cell string) string {
 	var out strings.Builder
-	done := 0                // what stands in out already
-	start, begins := 0, true // where a cell may have begun, and that nothing has come since that counts
+	done := 0                // octets of cell that are in out
+	start, begins := 0, true // where a cell may begin, and whether only dropped characters came since
 	guard := func() {
 		out.WriteString(cell[done:start])
 		out.WriteByte('\'')
@@ -66,8 +66,8 @@ func safe(cell string) string {
 	return out.String()
 }
 
-// unguarded takes off every apostrophe that safe puts on, and no other. A cell that had one before it was written loses
-// it too, because the two look the same.
+// unguarded removes the apostrophes that safe adds. A cell that had one of its own there loses it too, because the two
+// look the same.
 func unguarded(cell string) string {
 	if !strings.Contains(cell, "'") {
 		return cell
@@ -83,7 +83,7 @@ func unguarded(cell string) string {
 	return out.String()
 }
 
-// wasGuarded reports whether safe puts an apostrophe before the rest of a cell.
+// wasGuarded reports whether safe adds an apostrophe before the rest of a cell.
 func wasGuarded(rest string, first bool) bool {
 	for i, r := range rest {
 		switch {
@@ -96,7 +96,7 @@ func wasGuarded(rest string, first bool) bool {
 	return false
 }
 
-// separates reports whether a program may begin a new cell behind r.
+// separates reports whether a program may begin a new cell after r.
 func separates(r rune) bool { return strings.ContainsRune(",;|\t\n\r", r) }
 
 func isLayout(r rune) bool { return r == '\t' || r == '\n' || r == '\r' }
@@ -109,7 +109,7 @@ func drops(r rune) bool {
 // runs reports whether a cell that begins with r is a formula.
 func runs(r rune) bool { return strings.ContainsRune("=+-@＝＋－＠", r) }
 
-// cut drops what is beyond maxCell.
+// cut shortens a cell to maxCell.
 func cut(cell string) string {
 	if len(cell) <= maxCell {
 		return cell

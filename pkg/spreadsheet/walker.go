@@ -15,7 +15,7 @@ const (
 	maxDepth = 64
 )
 
-// place is where in an element a walker is.
+// place is the position of a walker in an element.
 type place int
 
 const (
@@ -24,7 +24,7 @@ const (
 	within // its text
 )
 
-// element is one as it begins or ends, without its namespace: programs write the same names in two of them.
+// element is the begin or the end of an element. Namespaces are dropped: programs write the same names in two of them.
 type element struct {
 	name  string
 	attrs []xml.Attr
@@ -89,10 +89,10 @@ func (w *walker) next() error {
 	}
 }
 
-// errSpent ends a document of which more was read than it may hold.
+// errSpent ends a document that is larger than allowed.
 var errSpent = errors.New("too large")
 
-// meter hands octets to the decoder as long as neither a token nor the whole workbook takes too many.
+// meter gives octets to the decoder until a token or the whole workbook has too many.
 type meter struct {
 	r     *bufio.Reader
 	left  *int64 // of the workbook
@@ -100,7 +100,7 @@ type meter struct {
 	spent bool
 }
 
-// ReadByte is what the decoder uses.
+// ReadByte is the method that the decoder uses.
 func (m *meter) ReadByte() (byte, error) {
 	if *m.left <= 0 || m.token <= 0 {
 		m.spent = true
@@ -111,7 +111,7 @@ func (m *meter) ReadByte() (byte, error) {
 	return m.r.ReadByte()
 }
 
-// Read makes a meter an io.Reader, which the decoder asks for.
+// Read makes a meter an io.Reader, as the decoder's constructor needs.
 func (m *meter) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

@@ -11,7 +11,7 @@ import (
 
 // Bounds of a workbook that is read.
 const (
-	maxUnpacked = 32 << 20 // octets of all its parts that are looked at
+	maxUnpacked = 32 << 20 // octets of all parts that are read
 	maxText     = 16 << 20 // octets of the sheet's text
 	maxStrings  = 1 << 20  // shared strings
 	maxRows     = 1 << 20  // of a sheet, as in Excel
@@ -24,21 +24,21 @@ var (
 	errTooLarge = &KindError{KindTooLarge}
 )
 
-// workbook is an XLSX file (ECMA-376) whose sheet is being read. Sheets, styles and strings are read as streams, so that
-// a small file that unpacks to a huge one is refused before it takes memory.
+// workbook is an XLSX file (ECMA-376) that is being read. Sheets, styles and strings are read as streams, so that a
+// small file that unpacks to a huge one is refused before it takes memory.
 type workbook struct {
 	parts   map[string]*zip.File
-	left    int64 // octets that may yet be unpacked
+	left    int64 // octets that can still be unpacked
 	from    epoch
 	formats []numberFormat // by a cell's style
 	strings sharedStrings
 }
 
-// workbookText gives the sheet of a workbook that programs show first as CSV, with commas and every cell in quotes. A
-// row stands in the line of its number.
+// workbookText gives the sheet that programs show first as CSV, with commas and every cell in quotes. Each row is in
+// the line of its number.
 //
-// A cell says what a person sees, in one spelling for every country: a formula its result, a number its digits without
-// grouping (with leading zeros where the format has them), a date 2026-11-22, a time 08:43:00, a truth TRUE or FALSE.
+// Cells have the text that a person sees, in one spelling for every country: the result of a formula, the digits of a
+// number without grouping (with leading zeros if the format has them), 2026-11-22, 08:43:00, TRUE or FALSE.
 //
 // Errors: *KindError.
 func workbookText(file *zip.Reader) ([]byte, error) {
@@ -53,7 +53,7 @@ func workbookText(file *zip.Reader) ([]byte, error) {
 	if err == nil || errors.Is(err, errTooLarge) {
 		return text, err
 	}
-	return nil, errDamaged // the decoder's own words could repeat a cell
+	return nil, errDamaged // the decoder's error could contain a cell
 }
 
 func (b *workbook) read() ([]byte, error) {
@@ -79,7 +79,7 @@ func (b *workbook) read() ([]byte, error) {
 	return b.readSheet(sheet)
 }
 
-// relation says which part of a workbook an identifier stands for.
+// relation is the part of a workbook that an identifier refers to.
 type relation struct{ kind, part string }
 
 func (b *workbook) relations() (map[string]relation, error) {
@@ -102,8 +102,8 @@ func (b *workbook) relations() (map[string]relation, error) {
 	return related, err
 }
 
-// shownSheet is the part of the sheet that a program shows when it opens the workbook, or else of the first that is not
-// hidden.
+// shownSheet is the part of the sheet that a program shows when it opens the workbook, or else of the first visible
+// sheet.
 func (b *workbook) shownSheet(related map[string]relation) (string, error) {
 	active, place, first := 0, 0, ""
 	shown := ""
@@ -151,7 +151,7 @@ func (b *workbook) open(part string) (*walker, io.Closer, error) {
 	return newWalker(content, &b.left), content, nil
 }
 
-// each calls visit with every element of a part as it begins.
+// each calls visit at the begin of every element of a part.
 func (b *workbook) each(part string, visit func(element) error) error {
 	w, content, err := b.open(part)
 	if err != nil {

@@ -9,17 +9,18 @@ import (
 	"github.com/xuri/excelize/v2"
 )
 
-// Widths of columns, in characters: an address or an invitation's code fits; a longer header gets more, up to a point.
+// Widths of columns, in characters. An address or an invitation's code fits into minWidth; longer headers widen their
+// column up to maxWidth.
 const (
 	minWidth = 28
 	maxWidth = 60
 )
 
-// textFormat is the number format @ (ECMA-376 part 1, §18.8.30): what is typed into a cell later stays text as well.
+// textFormat is the number format @ (ECMA-376 part 1, §18.8.30): a number that is typed into a cell later becomes text.
 const textFormat = 49
 
-// XLSX writes a table as the only sheet of a workbook, each cell as text; the header is bold and stays in sight. Beyond
-// 16 MiB, rows wait in a temporary file. It is not for concurrent use.
+// XLSX writes a table as the only sheet of a workbook, each cell as text; the header is bold and stays visible. Beyond
+// 16 MiB, rows go to a temporary file. It is not safe for concurrent use.
 type XLSX struct {
 	table        table
 	w            io.Writer
@@ -27,12 +28,12 @@ type XLSX struct {
 	sheet        *excelize.StreamWriter
 	header, cell int // styles
 	rows         int
-	err          error // the first, after which the sheet is not whole
+	err          error // the first error, after which the sheet is not whole
 }
 
-// NewXLSX begins a workbook that Close writes to w. A caller that may turn back before defers Discard.
+// NewXLSX begins a workbook that Close writes to w. A caller that may give up before that defers Discard.
 //
-// It fails for a name that no sheet may have: empty, over 31 UTF-16 code units, with one of : \ / ? * [ ] in it or an
+// It fails for an invalid name of a sheet: empty, over 31 UTF-16 code units, with one of : \ / ? * [ ] in it or an
 // apostrophe at either end.
 func NewXLSX(w io.Writer, sheet string) (*XLSX, error) {
 	x := &XLSX{w: w, book: excelize.NewFile()}
@@ -62,9 +63,9 @@ func (x *XLSX) prepare(sheet string) (err error) {
 	})
 }
 
-// Write appends a row. The first is the header; every other one must have as many cells. Cells that a spreadsheet
-// program would run get an apostrophe, as in CSV, into which the sheet may be turned; those over 32,767 UTF-16 code
-// units end there. A sheet has 1,048,576 rows and 16,384 columns at most. After an error there is no workbook.
+// Write appends a row. The first is the header; every other row must have as many cells. Cells that a spreadsheet
+// program would run get an apostrophe, because the sheet may be saved as CSV later. Cells are cut at 32,767 UTF-16 code
+// units. A sheet has 1,048,576 rows and 16,384 columns at most. After an error there is no workbook.
 func (x *XLSX) Write(cells []string) error {
 	if x.err == nil {
 		x.err = x.write(cells)
@@ -132,5 +133,5 @@ func (x *XLSX) Discard() {
 		return
 	}
 	x.err = errClosed
-	_ = x.book.Close() // fails only where the file is gone already
+	_ = x.book.Close() // fails only if the file is gone already
 }

@@ -111,7 +111,7 @@ func TestOldSigningKeyIsReplaced(t *testing.T) {
 	})
 }
 
-// While keys rotate nobody who asks either of two instances is sent away: 50 requests a second, on a clock that runs
+// While keys rotate, neither of two instances refuses a caller: 50 requests a second, on a clock that runs
 // ten times as fast as the real one, so that the new key takes over after two seconds.
 func TestRotateUnderLoad(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ func serve(b *testing.B, h *apitest.Harness, r *http.Request) *httptest.Response
 	return w
 }
 
-// BenchmarkLogin tells what a login costs over its hash, which is made anew beside each login.
+// BenchmarkLogin measures the cost of a login besides its hash. It measures a hash of its own for each login.
 func BenchmarkLogin(b *testing.B) {
 	benchEach(b, func(b *testing.B, h *apitest.Harness, ada apitest.Person) {
 		hash, err := argon2id.CreateHash(ada.Password, &argon2id.Params{
@@ -139,7 +139,7 @@ func BenchmarkRefresh(b *testing.B) {
 	began := time.Now()
 	benchOn(b, func() time.Time { return began.Add(time.Duration(passed.Load()) * time.Second) },
 		func(b *testing.B, h *apitest.Harness, ada apitest.Person) {
-			sessions := make(chan apitest.Tokens, 4*callers) // a caller takes one out while he refreshes it
+			sessions := make(chan apitest.Tokens, 4*callers) // a caller takes one out while refreshing it
 			for range cap(sessions) {
 				sessions <- h.LogIn(b, ada)
 			}

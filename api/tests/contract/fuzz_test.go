@@ -22,7 +22,7 @@ func fuzzHarness(f *testing.F) (*apitest.Harness, apitest.Person) {
 	return h, h.Account(f, h.Portal(f))
 }
 
-// Whatever octets come as a body, each operation that takes one answers what openapi.yaml says, and never a 5xx.
+// For any octets as a body, each operation answers as openapi.yaml says, and never with a 5xx.
 func FuzzBodies(f *testing.F) {
 	h, ada := fuzzHarness(f)
 	in := h.LogIn(f, ada)
@@ -58,8 +58,7 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// Origins and links that are taken are what they have to be: an origin as browsers spell it, an http(s) URL with one
-// hole outside the host.
+// Accepted origins are spelled as browsers do. Accepted links are http(s) URLs with one placeholder outside the host.
 func FuzzOriginsAndLinks(f *testing.F) {
 	h, ada := fuzzHarness(f)
 	for _, seed := range []string{

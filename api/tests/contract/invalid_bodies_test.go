@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// Whatever is wrong with a body, in whichever member of whichever operation, is a 4xx problem that names the member,
-// and nothing happens. The table is made of openapi.yaml, so that a new operation is in it.
+// A fault in any member of any operation's body is a 4xx problem that names the member, and the request changes nothing.
+// The table comes from openapi.yaml, so that new operations are in it.
 func TestInvalidBodies(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -64,7 +64,7 @@ type sender func(body any, with ...apitest.Option) *apitest.Answer
 // wholes are bodies that are wrong as a whole, and what they are answered.
 func wholes(whole string) map[string][]int {
 	malformed, invalid := []int{http.StatusBadRequest}, []int{http.StatusUnprocessableEntity}
-	either := append(malformed, invalid...) // two things are wrong, and either may be found first
+	either := append(malformed, invalid...) // two faults, of which either may be found first
 	deep := strings.Repeat("[", 10_000)
 	return map[string][]int{
 		" ": malformed, "{": malformed, "}": malformed, "{]": malformed, `{"a"`: either, `{"a":}`: either, `{"a":0x10}`: either, `{"a":[1,]}`: either, `{a:1}`: malformed,
@@ -138,7 +138,7 @@ func membersOf(schema *openapi3.Schema, prefix string) []member {
 	return members
 }
 
-// put gives an operation's example with other text in place of a member's value; name takes the place of its name.
+// put gives an operation's example with another value, and another name, of a member.
 func (m member) put(t *testing.T, op apitest.Operation, name, value string) string {
 	t.Helper()
 	const hole = `"\u2603"`

@@ -62,7 +62,7 @@ func TestInvalidQueries(t *testing.T) {
 	})
 }
 
-// What takes no body is not done with one, except that {} says nothing.
+// Calls without a body refuse one, except {}.
 func TestBodyOnOperationWithoutBody(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -167,14 +167,14 @@ func TestInvalidHeaders(t *testing.T) {
 			requireRefusal(dial(t, h, start+headers+"\r\n"), headers)
 		}
 		requireRefusal(dial(t, h, "GET /v1/portals/acme/me HTTP/1.1\r\n\r\n"), "no host")
-		dial(t, h, "GET /v1/portals/acme/me HTTP/9.9\r\nHost: x\r\n\r\n") // any answer will do: 400 or 505, by net/http
+		dial(t, h, "GET /v1/portals/acme/me HTTP/9.9\r\nHost: x\r\n\r\n") // net/http answers 400 or 505
 		requireRefusal(dial(t, h, "POST /v1/portals/acme/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"+
 			"Connection: close\r\n\r\nzz\r\n"), "broken chunk")
 		h.Get(t, "/healthz").Status(http.StatusOK)
 	})
 }
 
-// A caller's id of a request is kept where it is sane, and replaced where it is not.
+// A caller's request id is kept if it is well-formed, and replaced otherwise.
 func TestRequestIDs(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -193,7 +193,7 @@ func TestRequestIDs(t *testing.T) {
 	})
 }
 
-// What says nothing about a language is answered in the portal's, else in English.
+// Requests without a language are answered in the portal's, or else in English.
 func TestAcceptLanguage(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// invalidText is what no member of any type may be, and how it is answered.
+// invalidText are texts that no member can be, and the codes that they are refused with.
 type invalidText struct {
 	text   string
 	status int
@@ -49,7 +49,7 @@ var invalidTexts = []invalidText{
 	{`/* nothing */ 1`, http.StatusBadRequest, "invalid_json"},
 }
 
-// wrongValue is JSON that is not what a member wants; pointer is what follows the member's own.
+// wrongValue is JSON of a wrong type or out of bounds; pointer follows the member's own.
 type wrongValue struct{ text, pointer, code string }
 
 // wrongValues are of another type than the member's, or out of its bounds.

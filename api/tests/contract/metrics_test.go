@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// labels are the metrics of Latchkey's own, and what each is told apart by.
+// labels are Latchkey's own metrics, and the labels of each.
 var labels = map[string][]string{
 	"latchkey_http_request_duration_seconds": {"method", "route", "status"}, "latchkey_logins_total": {"outcome"},
 	"latchkey_locks_total": nil, "latchkey_refreshes_total": {"outcome"},
@@ -111,7 +111,7 @@ func TestMetrics(t *testing.T) {
 			}), "no %s", name)
 		}
 
-		// Nothing of a person stands in it, nor of a portal, nor what a stranger made up.
+		// No metric contains personal data, the slug of a portal, or text from a request.
 		text := strings.ToLower(string(h.Get(t, "/metrics").Body))
 		for _, private := range []string{
 			"ada@", "lovelace", "example.com", "secret-portal", strings.ToLower(in.Refresh), ada.ID, p.ID, "192.0.2", "nobody",

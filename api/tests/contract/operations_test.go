@@ -48,7 +48,7 @@ func TestRoutesAreTheOperations(t *testing.T) {
 	})
 }
 
-// Whatever wants credentials answers 401 without them, and nobody else's open it.
+// Operations that require credentials answer 401 without them, and refuse those of others.
 func TestMissingCredentials(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// The pages of a portal's origins read every answer of it, errors included; other pages read nothing but its face.
+// Pages of a portal's origins can read all of its answers, errors included. Other pages can only read its public part.
 func TestPortalOriginsReadAnswers(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -87,7 +87,7 @@ func TestPreflight(t *testing.T) {
 	})
 }
 
-// The address that the audit trail keeps is the socket's, unless that is a trusted proxy's.
+// The audit trail keeps the socket's address, unless the socket is a trusted proxy's.
 func TestCallerNetwork(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

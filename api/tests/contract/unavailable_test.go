@@ -17,10 +17,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// withoutDatabase are operations that a database which does not answer leaves as they are.
+// withoutDatabase are operations that work without a database.
 var withoutDatabase = []string{"getHealth", "getStatus", "getOpenapi", "getDocs", "explainProblem", "getJwks", "getMetrics"}
 
-// A database that does not answer is 503 within 5 s, whatever was asked, and the next one that asks is served.
+// A database that does not answer is 503 within 5 s for every operation. Later requests are served again.
 func TestUnresponsiveDatabase(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -28,7 +28,7 @@ func TestUnresponsiveDatabase(t *testing.T) {
 		in := h.LogIn(t, h.Account(t, h.Portal(t)))
 		key := h.Post(t, "/v1/admin/api-keys", apitest.Object{"name": "Key", "scopes": []string{"operator"}}, apitest.AsOperator).
 			Status(http.StatusCreated).Text("key")
-		cold := h.Calling(h.NewServer(t, db)) // one that has no portal in its cache
+		cold := h.Calling(h.NewServer(t, db)) // has no portal in its cache
 		release := holdEveryConnection(t, db)
 
 		var asked []apitest.Operation
@@ -93,7 +93,7 @@ func holdEveryConnection(t *testing.T, db *database.DB) (release func()) {
 	})
 }
 
-// Operations that need nothing answer, and say what a status page wants.
+// Operations that need no credentials answer.
 func TestOperationalEndpoints(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -145,14 +145,14 @@ func TestInvitationIsForOneAddress(t *testing.T) {
 			h.RequireInvitationStatus(t, i, "accepted")
 			h.Delete(t, p.Admin+"/accounts/"+in.Text("account.id"), apitest.AsOperator).Status(http.StatusNoContent)
 		}
-		// Whose code is bad is not told whose it was.
+		// A bad code does not reveal whose it was.
 		i := h.Invite(t, p, apitest.Object{})
 		h.Delete(t, i.Admin, apitest.AsOperator).Status(http.StatusNoContent)
 		h.AcceptInvitation(t, i, apitest.Object{"email": "eve@example.com"}).Problem(http.StatusGone, "token_expired")
 	})
 }
 
-// A password that is rejected leaves the code good, and is told after what is wrong with the code.
+// A rejected password leaves the code valid. A fault of the code is reported first.
 func TestRejectedPasswordKeepsInvitation(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

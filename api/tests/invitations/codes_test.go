@@ -158,7 +158,7 @@ func TestCodesUnderOlderKey(t *testing.T) {
 		require.Equal(t, made.Code, alone.ExportedCode(t, p, made.Email))
 		alone.AcceptInvitation(t, made).Status(http.StatusCreated)
 
-		// He renews what the older key took with it.
+		// An administrator renews invitations of the removed key.
 		alone.PostRenewal(t, waiting).Status(http.StatusAccepted)
 		older := waiting
 		waiting.Code = alone.ExportedCode(t, p, waiting.Email)

@@ -99,7 +99,7 @@ func TestRegisterAfterInvitationEnded(t *testing.T) {
 	})
 }
 
-// What a login page is told of an address that was invited.
+// Lookup and login of an invited address.
 func TestLookUpInvitedAddress(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -19,7 +19,7 @@ import (
 
 const xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-// Excel's own ways to save a list bring the people in. An address that its code page leaves in doubt is told apart.
+// Lists that Excel saves are imported. An address with letters that its code page leaves in doubt is rejected.
 func TestImportOfExcelsFiles(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

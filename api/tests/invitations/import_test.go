@@ -60,7 +60,8 @@ func TestImportOfSpreadsheets(t *testing.T) {
 	}
 }
 
-// A row that is wrong is told why, in the caller's language, and holds up no other; the numbers are a spreadsheet's.
+// A wrong row is rejected with a reason in the caller's language and does not stop the others. Rows have the numbers of
+// a spreadsheet program.
 func TestImportReportsEveryRow(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

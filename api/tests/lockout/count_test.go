@@ -35,7 +35,7 @@ func lock(t testing.TB, h *apitest.Harness, p apitest.Portal, email string, thre
 	return lockedUntil(t, h, p, email)
 }
 
-// lockedUntil is the end of the lock of an address, as a try is told.
+// lockedUntil is the end of a lock, as a refused login says.
 func lockedUntil(t testing.TB, h *apitest.Harness, p apitest.Portal, email string) time.Time {
 	t.Helper()
 	until, err := time.Parse(time.RFC3339, h.LogInWrong(t, p, email).Problem(http.StatusLocked, "account_locked").Text("locked_until"))
@@ -43,7 +43,7 @@ func lockedUntil(t testing.TB, h *apitest.Harness, p apitest.Portal, email strin
 	return until
 }
 
-// Of 64 wrong passwords at once exactly as many are heard as the portal allows; the address need not exist.
+// Of 64 wrong passwords at once, exactly as many are checked as the portal allows, also for an unknown address.
 func TestWrongPasswordsAtOnce(t *testing.T) {
 	t.Parallel()
 	apitest.EachFleet(t, func(t *testing.T, f apitest.Fleet) {

@@ -54,7 +54,7 @@ func TestLockoutStatus(t *testing.T) {
 	})
 }
 
-// At a private portal the counts of an address are nobody's business.
+// A private portal does not show the counts of an address.
 func TestLockoutStatusAtPrivatePortal(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

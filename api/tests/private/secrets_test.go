@@ -36,7 +36,7 @@ func unknownAddresses(t *testing.T, o *apitest.MailHarness, p apitest.Portal) []
 	}
 }
 
-// told is everything that an answer tells, the ids of requests and messages apart, and the address that was sent.
+// told is an answer without the ids of requests and messages and the address of the request.
 func told(t testing.TB, a *apitest.Answer, email string) string {
 	t.Helper()
 	var body apitest.Object

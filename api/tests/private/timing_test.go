@@ -84,7 +84,7 @@ func TestUndecidedLoginsAreNotDelayed(t *testing.T) {
 			leave()
 			<-answered
 		}), soonest)
-		h.LogInWrong(t, p, "nobody@example.com").Is("attempts_remaining", 3) // he was counted
+		h.LogInWrong(t, p, "nobody@example.com").Is("attempts_remaining", 3) // the earlier try was counted
 	})
 }
 

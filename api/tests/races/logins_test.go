@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
-// endings are what ends every session of an account, and what a login with the password of before is told afterwards.
+// endings are changes that end every session of an account, and the answer to a later login with the old password.
 var endings = []struct {
 	name       string
 	end        func(t testing.TB, f apitest.Fleet, who apitest.Person) apitest.PreparedRequest

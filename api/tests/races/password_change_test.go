@@ -43,7 +43,8 @@ func passwordChange(t testing.TB, h *apitest.Harness, p apitest.Portal, in apite
 	return h.Prepare(t, http.MethodPost, p.Front+"/me/password", apitest.Object{"current_password": current, "new_password": next}, apitest.Bearer(in.Access))
 }
 
-// A right current password that the fifth wrong one overtook is told of the lock, and changes nothing.
+// If the fifth wrong password locks the account while a right current one is hashed, the lock is answered and nothing
+// changes.
 func TestLockDuringPasswordChange(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -64,7 +64,7 @@ func TestDeliveryReceipts(t *testing.T) {
 		for _, id := range []string{uuid.Must(uuid.NewV7()).String(), "nothing", ids["sent"][:35], "%00"} {
 			o.Get(t, p.Front+"/deliveries/"+id).Problem(http.StatusNotFound, "not_found")
 		}
-		// One who has gone keeps his receipts, and nothing more is sent to him.
+		// The receipts of a deleted account stay, and nothing more is sent to it.
 		o.Delete(t, p.Admin+"/accounts/"+o.QueryValue(t, "SELECT id FROM accounts WHERE email = 'sent@example.com'"), apitest.AsOperator).
 			Status(http.StatusNoContent)
 		o.Get(t, p.Front+"/deliveries/"+ids["sent"]).Status(http.StatusOK).Is("status", "sent")

@@ -121,7 +121,7 @@ func TestForgedSecret(t *testing.T) {
 	})
 }
 
-// Five wrong codes are heard for each secret, then none, and the link of the same secret stays good.
+// Each secret takes five wrong codes. After that no code is accepted, and the link of the same secret stays valid.
 func TestWrongCodes(t *testing.T) {
 	t.Parallel()
 	apitest.EachSecretKind(t, func(t *testing.T, o *apitest.MailHarness, k apitest.SecretKind, ada apitest.Person) {
@@ -148,7 +148,7 @@ func TestWrongCodes(t *testing.T) {
 		o.Clock.Advance(apitest.ResendInterval)
 		o.RequireRefused(t, p, k, mail.ByCode(ada.Email), http.StatusTooManyRequests, "code_attempts_exhausted")
 
-		// A fresh code has tries of its own, but 15 wrong ones an hour are all that is heard.
+		// A new code has tries of its own, but an hour has only 15 wrong ones.
 		for range 2 {
 			mail = o.RequestSecret(t, p, k.Path, ada.Email)
 			for range 5 {

@@ -108,7 +108,7 @@ func TestRejectedPasswordKeepsReset(t *testing.T) {
 		o.RequireAccess(t, p, in.Access, true)
 		o.LogIn(t, ada)
 		require.Equal(t, 1, o.AwaitAllSent(t), "nobody is told of a change that was none")
-		// A wrong secret is told before a bad password is.
+		// A wrong secret is reported before a bad password.
 		o.Redeem(t, p, apitest.PasswordResets, apitest.Object{"token": mail.Token + "A", "password": "short"}).Problem(http.StatusBadRequest, "token_invalid")
 		o.Redeem(t, p, apitest.PasswordResets, mail.ByLink()).Status(http.StatusOK)
 	})
@@ -164,7 +164,7 @@ func TestSetPasswordMail(t *testing.T) {
 	})
 }
 
-// Where no mail may go out none does, and the page is told what comes next all the same.
+// Where no mail may be sent, the answer still says what comes next.
 func TestSetPasswordMailNotSent(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

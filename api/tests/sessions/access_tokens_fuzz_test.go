@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// Nobody gets in with a token but the one that was given out.
+// Only the issued access token is accepted.
 func FuzzAccessTokens(f *testing.F) {
 	h := apitest.New(f, databasetest.Open(f, database.SQLite))
 	ada := h.Account(f, h.Portal(f))

@@ -187,7 +187,7 @@ func TestChangesThatEndRefreshTokens(t *testing.T) {
 			for _, token := range []string{next.Refresh, in.Refresh, next.Refresh} {
 				h.RequireSessionOver(t, p, token)
 			}
-			h.Clock.Advance(time.Minute) // the grace is over: nobody is taken for a thief
+			h.Clock.Advance(time.Minute) // the grace is over
 			h.RequireSessionOver(t, p, next.Refresh)
 			h.RequireSessionOver(t, p, in.Refresh)
 			h.RequireAccess(t, p, next.Access, false)
