@@ -1,4 +1,4 @@
-// Package account holds the people of a portal: who they are, what they may, and the password hash they log in with.
+// Package account keeps the people of a portal: their profiles, what they may do, and their password hashes.
 package account
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// Limits of an account's members (contract §4).
+// Limits of an account's members, as openapi.yaml has them.
 const (
 	MaxNames       = 64   // roles, and entitlements
 	MaxNameLength  = 128  // code points of a role or an entitlement
@@ -20,7 +20,7 @@ const (
 	MaxSearchQuery = 254  // code points
 )
 
-// AdminRole alone means something here: its holder administers the portal.
+// AdminRole is the only role with a meaning here: its holder administers the portal.
 const AdminRole = "admin"
 
 // Account is a person at a portal.
@@ -42,24 +42,23 @@ type Account struct {
 	UpdatedAt    time.Time
 	LastLoginAt  *time.Time
 
-	// UnverifiedSince is since when the account is a mere claim: registered by somebody, and the mailbox not proved. Nil for all
-	// others.
+	// UnverifiedSince is when a stranger registered the account, until the mailbox is proved. Nil for all other accounts.
 	UnverifiedSince *time.Time
 
-	// SecurityStamp changes when what secrets and sessions rest on changes: the password, the address, the right to be
-	// here. What was made under another stamp is dead.
+	// SecurityStamp changes with the password and the address, and when the account is disabled. Sessions and secrets
+	// that were made under another stamp are worth nothing.
 	SecurityStamp uuid.UUID
 }
 
-// New is an account without anything but an address.
+// New makes an account that has only an address and a language.
 func New(address email.Address, locale string, now time.Time) (*Account, error) {
 	id, err := ids.New[ids.Account]()
 	if err != nil {
 		return nil, err
 	}
 	return &Account{
-		ID: id, Email: address, Locale: locale, Roles: []string{}, Entitlements: []string{}, Metadata: json.RawMessage("{}"),
-		CreatedAt: now, UpdatedAt: now, SecurityStamp: uuid.New(),
+		ID: id, Email: address, Locale: locale, Roles: []string{}, Entitlements: []string{},
+		Metadata: json.RawMessage("{}"), CreatedAt: now, UpdatedAt: now, SecurityStamp: uuid.New(),
 	}, nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// changedMembers lists the members whose values differ, by their names in JSON. A new password always counts: its hash
-// differs even if the password is the same.
+// changedMembers lists the members whose values differ, by their names in JSON. A new password always counts, because
+// the same password has another hash.
 func changedMembers(before, after *Account) (changed []string) {
 	for _, member := range []struct {
 		name string
@@ -36,15 +36,15 @@ func changedMembers(before, after *Account) (changed []string) {
 
 func sameText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
-// sameJSON compares values, because Postgres gives JSON back with other spaces and another order. Numbers are compared
-// by their digits: an id may have more of them than a float64 holds.
+// sameJSON compares values, because Postgres returns JSON with other spaces and another order. Numbers are compared by
+// their digits: an id may have more digits than a float64 holds.
 func sameJSON(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	was, errA := decoded(a)
-	is, errB := decoded(b)
-	return errA == nil && errB == nil && reflect.DeepEqual(was, is)
+	valueA, errA := decoded(a)
+	valueB, errB := decoded(b)
+	return errA == nil && errB == nil && reflect.DeepEqual(valueA, valueB)
 }
 
 func decoded(text json.RawMessage) (value any, err error) {

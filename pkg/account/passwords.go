@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Passwords checks and hashes new passwords: one rule, whichever door they come through.
+// Passwords checks and hashes new passwords, by one rule for every way to set one.
 type Passwords struct {
 	pool   *password.Pool
 	policy password.Policy
@@ -20,7 +20,7 @@ func NewPasswords(pool *password.Pool, policy password.Policy) *Passwords {
 	return &Passwords{pool, policy}
 }
 
-// Set gives the hash of a password that an account may have. Errors: password_rejected with reasons, overloaded.
+// Set checks a new password and returns its hash. Errors: password_rejected with reasons, overloaded.
 func (w *Passwords) Set(ctx context.Context, p *portal.Portal, address email.Address, secret string) (string, error) {
 	reasons := w.policy.Check(ctx, secret, password.Facts{
 		MinLength: p.PasswordMinLength, Email: address.Canonical(), PortalName: p.Name,

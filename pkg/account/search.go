@@ -9,13 +9,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/email"
 )
 
-// searchable folds what is searched, and what it is searched in, alike.
+// searchable folds a text for the search: queries and stored texts alike.
 func searchable(text string) string {
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(text))))
 }
 
-// searchText is what an administrator's q is looked for in. Names stand in both orders; line breaks keep a q from
-// matching across members.
+// searchText is the text in which an administrator's q is searched. It has the names in both orders. Line breaks keep a q
+// from matching across members.
 func searchText(a *Account) string {
 	given, family := value(a.GivenName), value(a.FamilyName)
 	return strings.Join([]string{
@@ -23,12 +23,12 @@ func searchText(a *Account) string {
 	}, "\n")
 }
 
-// SearchText is what an administrator's q is looked for in where there is an address alone.
+// SearchText is the text to search where only an address is known, as for an invitation.
 func SearchText(address email.Address) string {
 	return searchable(address.Typed()) + "\n" + address.Canonical()
 }
 
-// SearchPattern is what finds q there: the right side of a LIKE whose escape is '!'.
+// SearchPattern is the pattern that finds q in it, for LIKE … ESCAPE '!'.
 func SearchPattern(q string) string {
 	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(searchable(q)) + "%"
 }

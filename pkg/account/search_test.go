@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 func ptr(text string) *string { return &text }
 
-// shelf is a portal with accounts in it.
+// shelf is a portal and its accounts.
 type shelf struct {
 	repo *Repository
 	id   ids.Portal
@@ -49,7 +49,7 @@ func (s shelf) add(t *testing.T, address string, change func(*Account)) *Account
 	return a
 }
 
-// found are the addresses that a search gives, newest first.
+// found lists the addresses that match q, newest first.
 func (s shelf) found(t *testing.T, q string) []string {
 	t.Helper()
 	accounts, err := s.repo.Page(t.Context(), s.id, q, ids.Account{}, 100)
@@ -82,7 +82,7 @@ func TestSearch(t *testing.T) {
 	})
 }
 
-// What stands for something else in LIKE stands for itself in q.
+// The wildcards of LIKE are plain characters in q.
 func TestSearchIsLiteral(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -102,7 +102,7 @@ func TestSearchIsLiteral(t *testing.T) {
 	})
 }
 
-// A search reads through pages, and one that finds much gives no account twice.
+// The pages of a search together list each match once.
 func TestSearchByPage(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

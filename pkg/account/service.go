@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Service is what administrators do with accounts, and what a person does with his own.
+// Service changes accounts: those of others for administrators, and their own for people.
 type Service struct {
 	db        *database.DB
 	repo      *Repository
@@ -26,7 +26,7 @@ type Service struct {
 	clock     clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what a Service is made of.
 type Dependencies struct {
 	DB        *database.DB
 	Accounts  *Repository
@@ -36,15 +36,16 @@ type Dependencies struct {
 	Now       clock.Clock
 }
 
-// NewService makes a service of its dependencies.
+// NewService makes a Service.
 func NewService(with Dependencies) *Service {
 	return &Service{
-		db: with.DB, repo: with.Accounts, passwords: with.Passwords, audit: with.Audit, digests: with.Digests, clock: with.Now,
+		db: with.DB, repo: with.Accounts, passwords: with.Passwords, audit: with.Audit, digests: with.Digests,
+		clock: with.Now,
 	}
 }
 
-// Changes are what is set on an account; nil members stay as they are. Names, locale, roles and the rest are checked
-// by who takes them from the request.
+// Changes are the new values of an account's members; nil members stay as they are. All but the password are checked
+// already.
 type Changes struct {
 	Email        *email.Address
 	Password     *string
@@ -60,7 +61,7 @@ type Changes struct {
 	OptedOut     *bool
 }
 
-// Create makes an account.
+// Create makes an account for an administrator.
 //
 // Errors: email_already_registered, phone_already_registered, password_rejected, overloaded.
 func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Account, error) {
@@ -74,8 +75,8 @@ func (s *Service) Create(ctx context.Context, p *portal.Portal, c Changes) (*Acc
 	}
 	s.apply(a, c, hash)
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		replaced, err := s.repo.ReplaceUnverified(ctx, p.ID, a)
-		if err == nil && !replaced {
+		inserted, err := s.repo.ReplaceUnverified(ctx, p.ID, a)
+		if err == nil && !inserted {
 			err = fault.New(fault.EmailAlreadyRegistered)
 		}
 		if err != nil {
@@ -95,8 +96,10 @@ func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Account) (*A
 	return a, notFound(err)
 }
 
-// InSession finds the person behind a living session. Errors: access_token_invalid when it has ended.
-func (s *Service) InSession(ctx context.Context, p *portal.Portal, id ids.Account, sessionID ids.Session) (*Account, error) {
+// InSession finds the person of a live session. Errors: access_token_invalid when it has ended.
+func (s *Service) InSession(
+	ctx context.Context, p *portal.Portal, id ids.Account, sessionID ids.Session,
+) (*Account, error) {
 	a, err := s.repo.InSession(ctx, p.ID, id, sessionID, s.clock.Now())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.AccessTokenInvalid)
@@ -104,32 +107,36 @@ func (s *Service) InSession(ctx context.Context, p *portal.Portal, id ids.Accoun
 	return a, err
 }
 
-// Search lists the accounts in which q is found, newest first, from before the id.
-func (s *Service) Search(ctx context.Context, p *portal.Portal, q string, before ids.Account, limit int) ([]*Account, error) {
+// Search lists the accounts that match q, newest first, from before the id.
+func (s *Service) Search(
+	ctx context.Context, p *portal.Portal, q string, before ids.Account, limit int,
+) ([]*Account, error) {
 	return s.repo.Page(ctx, p.ID, q, before, limit)
 }
 
-// Change sets what an administrator says. A corrected address is unconfirmed unless said otherwise; a new password, a
-// corrected address and disabling end every session.
+// Change makes an administrator's changes. A new address is unconfirmed unless the changes confirm it. A new password, a
+// new address and disabling end every session.
 //
 // Errors: not_found, and Create's.
 func (s *Service) Change(ctx context.Context, p *portal.Portal, id ids.Account, c Changes) (*Account, error) {
 	return s.change(ctx, p, id, audit.AccountChanged, c)
 }
 
-// ChangeOwn sets what a person says of himself. Errors: not_found.
+// ChangeOwn makes a person's changes to their own account. Errors: not_found.
 func (s *Service) ChangeOwn(ctx context.Context, p *portal.Portal, id ids.Account, c Changes) (*Account, error) {
 	return s.change(ctx, p, id, audit.ProfileChanged, c)
 }
 
-func (s *Service) change(ctx context.Context, p *portal.Portal, id ids.Account, what audit.Type, c Changes) (*Account, error) {
-	was, err := s.repo.ByID(ctx, p.ID, id)
+func (s *Service) change(
+	ctx context.Context, p *portal.Portal, id ids.Account, what audit.Type, c Changes,
+) (*Account, error) {
+	read, err := s.repo.ByID(ctx, p.ID, id)
 	if err != nil {
 		return nil, notFound(err)
 	}
-	address := was.Email
+	address := read.Email // a new password must not be made of it
 	if c.Email != nil {
-		address = *c.Email // that a new password will stand beside
+		address = *c.Email
 	}
 	hash, err := s.hash(ctx, p, address, c.Password) // before the transaction: nothing holds a connection while hashing
 	if err != nil {
@@ -137,7 +144,7 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id ids.Account, 
 	}
 	var changed *Account
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.hold(ctx, p, was, c); err != nil {
+		if err := s.endInvitations(ctx, p, read, c); err != nil {
 			return err
 		}
 		a, err := s.repo.forUpdate(ctx, p.ID, id)
@@ -160,21 +167,21 @@ func (s *Service) change(ctx context.Context, p *portal.Portal, id ids.Account, 
 	return changed, err
 }
 
-// hold ends the invitations of the addresses that a change is about: the one that the account is given, and the one
-// that it leaves, which nobody is to come in by; and its own where it is no mere claim any more.
-func (s *Service) hold(ctx context.Context, p *portal.Portal, was *Account, c Changes) error {
+// endInvitations ends the invitations for the addresses of a change: the new one; the old one, so that nobody gets in
+// with it; and the account's own when the change confirms an unverified registration.
+func (s *Service) endInvitations(ctx context.Context, p *portal.Portal, before *Account, c Changes) error {
 	var addresses []email.Address
-	if c.Email != nil && c.Email.Canonical() != was.Email.Canonical() {
+	if c.Email != nil && c.Email.Canonical() != before.Email.Canonical() {
 		addresses = append(addresses, *c.Email)
-		if was.UnverifiedSince == nil {
-			addresses = append(addresses, was.Email)
+		if before.UnverifiedSince == nil {
+			addresses = append(addresses, before.Email)
 		}
 	}
-	if was.UnverifiedSince != nil && c.Confirmed != nil && *c.Confirmed {
-		addresses = append(addresses, was.Email)
+	if before.UnverifiedSince != nil && c.Confirmed != nil && *c.Confirmed {
+		addresses = append(addresses, before.Email)
 	}
 	for _, address := range addresses {
-		if err := s.repo.hold(ctx, p.ID, address, was.ID, s.clock.Now()); err != nil {
+		if err := s.repo.endInvitations(ctx, p.ID, address, before.ID, s.clock.Now()); err != nil {
 			return err
 		}
 	}
@@ -188,7 +195,7 @@ func (s *Service) hash(ctx context.Context, p *portal.Portal, address email.Addr
 	return s.passwords.Set(ctx, p, address, *secret)
 }
 
-// apply sets what c says; hash is that of c.Password.
+// apply sets the members of c. hash is the hash of c.Password.
 func (s *Service) apply(a *Account, c Changes, hash string) {
 	now := s.clock.Now()
 	if c.Email != nil {
@@ -231,7 +238,7 @@ func set[T any](member *T, to *T) {
 	}
 }
 
-// mark notes since when something holds; a mark that stands keeps its time.
+// mark sets since to now where holds is true and it is not set yet, and to nil where holds is false.
 func mark(since **time.Time, holds bool, now time.Time) {
 	switch {
 	case !holds:
@@ -241,8 +248,8 @@ func mark(since **time.Time, holds bool, now time.Time) {
 	}
 }
 
-// Erase deletes an account, whose sessions go with it, in the transaction of ctx. What other tables hold of the person is
-// pkg/erasure's to delete. Errors: not_found.
+// Erase deletes an account and its sessions in the transaction of ctx. Package erasure deletes the person's data in other
+// tables. Errors: not_found.
 func (s *Service) Erase(ctx context.Context, p *portal.Portal, a *Account) error {
 	if err := s.repo.delete(ctx, p.ID, a.ID); err != nil {
 		return notFound(err)

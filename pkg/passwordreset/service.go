@@ -171,7 +171,8 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented challe
 // prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the
 // new stamp.
 func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string) error {
-	if err := s.accounts.ResetPassword(ctx, p.ID, a, stamp, hash, s.clock.Now()); err != nil {
+	set := account.NewPassword{Hash: hash, Stamp: stamp, Now: s.clock.Now()}
+	if err := s.accounts.ResetPassword(ctx, p.ID, a, set); err != nil {
 		return err
 	}
 	subject := s.digests.OfEmail(p.ID, a.Email)
