@@ -8,17 +8,17 @@ import (
 // changedSettings lists the settings whose values differ, by their names in JSON. A change inside an object, such as
 // lockout, gives the object's name.
 func changedSettings(before, after *Settings) ([]string, error) {
-	was, err := members(before)
+	old, err := members(before)
 	if err != nil {
 		return nil, err
 	}
-	is, err := members(after)
+	current, err := members(after)
 	if err != nil {
 		return nil, err
 	}
 	var changed []string
-	for name, value := range is {
-		if !bytes.Equal(was[name], value) {
+	for name, value := range current {
+		if !bytes.Equal(old[name], value) {
 			changed = append(changed, name)
 		}
 	}

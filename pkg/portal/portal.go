@@ -1,4 +1,4 @@
-// Package portal holds the tenants: each portal's settings, checked, cached, and found by slug or by domain.
+// Package portal keeps the tenants: it checks the settings of portals, caches them, and finds portals by slug or domain.
 package portal
 
 import (
@@ -11,10 +11,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// Portal is one tenant. What a Service hands out is shared and must not be changed.
+// Portal is one tenant. A Service returns shared portals: do not change them.
 type Portal struct {
 	ID   ids.Portal
-	Slug string // immutable, never used again
+	Slug string // never changes, and is never used again
 	Settings
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -30,10 +30,10 @@ func ValidSlug(slug string) bool { return slugPattern.MatchString(slug) }
 // Seconds is a duration of a setting, in whole seconds as JSON has it.
 type Seconds int64
 
-// Duration is the setting as Go counts time.
+// Duration is the setting as a time.Duration.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }
 
-// Settings are what an administrator sets; the names and defaults are contract §4's.
+// Settings are what an administrator sets. openapi.yaml explains each of them.
 type Settings struct {
 	Name                string      `json:"name"`
 	Domains             []string    `json:"domains"`
@@ -108,7 +108,7 @@ type Links struct {
 	Login      *string `json:"login"`
 }
 
-// Link is the address of a template with a token in its place.
+// Link fills a token into the template of a link.
 func Link(template, token string) string {
 	return strings.ReplaceAll(template, "{token}", url.QueryEscape(token))
 }
@@ -119,13 +119,13 @@ type Sender struct {
 	Address *string `json:"address"`
 }
 
-// Support is whom a person asks.
+// Support is where a person asks for help.
 type Support struct {
 	Email *string `json:"email"`
 	URL   *string `json:"url"`
 }
 
-// Defaults are the settings of a portal that sets none.
+// Defaults are the settings of a portal whose administrators set none.
 func Defaults() Settings {
 	return Settings{
 		Domains: []string{}, Origins: []string{}, Enabled: true, Enumeration: Open, Registration: RegistrationOpen,
@@ -138,7 +138,7 @@ func Defaults() Settings {
 	}
 }
 
-// Clone is a copy that shares nothing that can be changed.
+// Clone makes a deep copy.
 func (s Settings) Clone() Settings {
 	s.Domains = slices.Clone(s.Domains)
 	s.Origins = slices.Clone(s.Origins)

@@ -18,64 +18,75 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps portals in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// row is a portal as the table has it; times are Unix milliseconds.
+// row is a portal as the table has it. Times are Unix milliseconds; GORM would write seconds into UpdatedAt by itself.
 type row struct {
 	ID        ids.Portal
 	Slug      string
 	Settings  string
 	Version   int64
-	CreatedAt int64
-	UpdatedAt int64
+	CreatedAt int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt int64 `gorm:"autoUpdateTime:false"`
 }
 
+// TableName names the table for GORM.
 func (row) TableName() string { return "portals" }
+
+// domainRow is a domain of a portal's login page as the table has it.
+type domainRow struct {
+	Domain   string
+	PortalID ids.Portal
+}
+
+// TableName names the table for GORM.
+func (domainRow) TableName() string { return "portal_domains" }
 
 func (r row) portal() (*Portal, error) {
 	p := &Portal{
 		ID: r.ID, Slug: r.Slug, Settings: Defaults(), version: r.Version,
 		CreatedAt: time.UnixMilli(r.CreatedAt).UTC(), UpdatedAt: time.UnixMilli(r.UpdatedAt).UTC(),
 	}
-	// Decoded over the defaults: a setting that a later version brought has its default in an older row.
+	// Decoded over the defaults, so that a setting which an older version did not know has its default.
 	if err := json.Unmarshal([]byte(r.Settings), &p.Settings); err != nil {
 		return nil, fmt.Errorf("settings of portal %s: %w", r.ID, err)
 	}
 	return p, nil
 }
 
-func (r *Repository) living(ctx context.Context) *gorm.DB {
+// existing selects the portals that are not deleted.
+func (r *Repository) existing(ctx context.Context) *gorm.DB {
 	return r.db.From(ctx).Where("deleted_at IS NULL")
 }
 
-// bySlug finds a living portal. Errors: database.ErrNotFound.
+// bySlug finds a portal. Errors: database.ErrNotFound.
 func (r *Repository) bySlug(ctx context.Context, slug string) (*Portal, error) {
 	var found row
-	if err := r.living(ctx).Where("slug = ?", slug).Take(&found).Error; err != nil {
+	if err := r.existing(ctx).Where("slug = ?", slug).Take(&found).Error; err != nil {
 		return nil, database.Err(err)
 	}
 	return found.portal()
 }
 
-// byID finds a living portal. Errors: database.ErrNotFound.
+// byID finds a portal. Errors: database.ErrNotFound.
 func (r *Repository) byID(ctx context.Context, id ids.Portal) (*Portal, error) {
 	var found row
-	if err := r.living(ctx).Where("id = ?", id).Take(&found).Error; err != nil {
+	if err := r.existing(ctx).Where("id = ?", id).Take(&found).Error; err != nil {
 		return nil, database.Err(err)
 	}
 	return found.portal()
 }
 
-// slugOfDomain finds the portal whose login page stands on a domain. Errors: database.ErrNotFound.
+// slugOfDomain finds the portal with a domain. Errors: database.ErrNotFound.
 func (r *Repository) slugOfDomain(ctx context.Context, domain string) (slug string, err error) {
 	ctx = database.AcrossPortals(ctx, "a domain leads to its portal")
-	err = r.db.From(ctx).Raw(`SELECT p.slug FROM portal_domains d JOIN portals p ON p.id = d.portal_id
-		WHERE d.domain = ? AND p.deleted_at IS NULL`, domain).Row().Scan(&slug)
+	err = r.db.From(ctx).Table("portal_domains d").Select("p.slug").Joins("JOIN portals p ON p.id = d.portal_id").
+		Where("d.domain = ? AND p.deleted_at IS NULL", domain).Row().Scan(&slug)
 	return slug, database.Err(err)
 }
 
-// page lists living portals, newest first, from before the id.
+// page lists portals, newest first, from before the id.
 func (r *Repository) page(ctx context.Context, before ids.Portal, limit int) ([]*Portal, error) {
 	var rows []row
-	query := r.living(ctx)
+	query := r.existing(ctx)
 	if !before.IsZero() {
 		query = query.Where("id < ?", before)
 	}
@@ -93,7 +104,7 @@ func (r *Repository) page(ctx context.Context, before ids.Portal, limit int) ([]
 	return portals, nil
 }
 
-// insert adds a portal. Errors: *database.ConflictError on slug, or on domain.
+// insert adds a portal. Errors: *database.ConflictError on slug or domain.
 func (r *Repository) insert(ctx context.Context, p *Portal) error {
 	settings, err := json.Marshal(p.Settings)
 	if err != nil {
@@ -111,16 +122,19 @@ func (r *Repository) insert(ctx context.Context, p *Portal) error {
 	})
 }
 
-// update writes the settings if nobody else did since p was read. Errors: database.ErrNotFound when somebody did, or
-// the portal is gone; *database.ConflictError on domain.
+// update writes the settings unless they changed since p was read.
+//
+// Errors: database.ErrNotFound when they changed or the portal is gone; *database.ConflictError on domain.
 func (r *Repository) update(ctx context.Context, p *Portal) error {
 	settings, err := json.Marshal(p.Settings)
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
 	return r.db.InTx(ctx, func(ctx context.Context) error {
-		err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = ?, version = version + 1, updated_at = ?
-			WHERE id = ? AND version = ? AND deleted_at IS NULL`, string(settings), p.UpdatedAt.UnixMilli(), p.ID, p.version))
+		err := database.Changed(r.existing(ctx).Model(&row{}).Where("id = ? AND version = ?", p.ID, p.version).
+			Updates(map[string]any{
+				"settings": string(settings), "version": p.version + 1, "updated_at": p.UpdatedAt.UnixMilli(),
+			}))
 		if err != nil {
 			return err
 		}
@@ -129,24 +143,29 @@ func (r *Repository) update(ctx context.Context, p *Portal) error {
 }
 
 func (r *Repository) putDomains(ctx context.Context, p *Portal) error {
-	if err := r.db.From(ctx).Exec("DELETE FROM portal_domains WHERE portal_id = ?", p.ID).Error; err != nil {
-		return database.Err(err)
+	if err := r.dropDomains(ctx, p.ID); err != nil || len(p.Domains) == 0 {
+		return err
 	}
+	rows := make([]domainRow, 0, len(p.Domains))
 	for _, domain := range p.Domains {
-		err := r.db.From(ctx).Exec("INSERT INTO portal_domains (domain, portal_id) VALUES (?, ?)", domain, p.ID).Error
-		if err != nil {
-			return database.Err(err)
-		}
+		rows = append(rows, domainRow{domain, p.ID})
 	}
-	return nil
+	return database.Err(r.db.From(ctx).Create(&rows).Error)
 }
 
-// retire empties a portal's row, which stays to keep its slug, and frees its domains. Errors: database.ErrNotFound.
+func (r *Repository) dropDomains(ctx context.Context, id ids.Portal) error {
+	return database.Err(r.db.From(ctx).Where("portal_id = ?", id).Delete(&domainRow{}).Error)
+}
+
+// retire empties a portal's row, which keeps its slug from being used again, and frees its domains.
+//
+// Errors: database.ErrNotFound.
 func (r *Repository) retire(ctx context.Context, id ids.Portal, now time.Time) error {
-	err := database.Changed(r.db.From(ctx).Exec(`UPDATE portals SET settings = '{}', version = version + 1, deleted_at = ?
-		WHERE id = ? AND deleted_at IS NULL`, now.UnixMilli(), id))
+	err := database.Changed(r.existing(ctx).Model(&row{}).Where("id = ?", id).Updates(map[string]any{
+		"settings": "{}", "version": gorm.Expr("version + 1"), "deleted_at": now.UnixMilli(),
+	}))
 	if err != nil {
 		return err
 	}
-	return database.Err(r.db.From(ctx).Exec("DELETE FROM portal_domains WHERE portal_id = ?", id).Error)
+	return r.dropDomains(ctx, id)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// A cached portal is read again in the background once it is stale, and before it is used once it is too old; so a
-// change is seen by every instance within 5 s (contract, issue "The front door") and no caller waits for it.
+// A stale portal in the cache is read again in the background, an expired one before it is used. So every instance sees
+// a change within 5 s, and hardly any caller waits for a read.
 const (
 	staleAfter   = 2 * time.Second
 	expiredAfter = 4 * time.Second
@@ -28,30 +28,30 @@ type Service struct {
 	clock clock.Clock
 
 	mu    sync.RWMutex
-	cache map[string]*cached // by slug; living portals alone, so it is bounded by their number
+	cache map[string]*cached // by slug; deleted portals are not kept, so the number of portals bounds it
 }
 
 type cached struct {
 	portal     *Portal
-	readAt     time.Time // by the real clock, whatever now says
+	readAt     time.Time // by the real clock, even in tests that set another
 	refreshing atomic.Bool
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what a Service is made of.
 type Dependencies struct {
 	Portals *Repository
 	Audit   *audit.Recorder
 	Now     clock.Clock
 }
 
-// NewService makes a service of its dependencies.
+// NewService makes a Service.
 func NewService(with Dependencies) *Service {
 	return &Service{
 		repo: with.Portals, audit: with.Audit, clock: with.Now, cache: make(map[string]*cached),
 	}
 }
 
-// Enabled finds the portal that a person calls. Errors: organization_not_found, also for a disabled one.
+// Enabled finds an enabled portal, as people may call it. Errors: organization_not_found, also for a disabled one.
 func (s *Service) Enabled(ctx context.Context, slug string) (*Portal, error) {
 	p, err := s.Find(ctx, slug)
 	if err == nil && !p.Enabled {
@@ -60,7 +60,7 @@ func (s *Service) Enabled(ctx context.Context, slug string) (*Portal, error) {
 	return p, err
 }
 
-// EnabledByDomain finds the portal whose login page stands on a domain. Errors: organization_not_found.
+// EnabledByDomain finds the enabled portal with a domain. Errors: organization_not_found.
 func (s *Service) EnabledByDomain(ctx context.Context, domain string) (*Portal, error) {
 	canonical, ok := canonicalDomain(domain)
 	if !ok {
@@ -93,13 +93,13 @@ func (s *Service) Find(ctx context.Context, slug string) (*Portal, error) {
 	return s.read(ctx, slug)
 }
 
-// ByID finds a portal by what other tables call it. Errors: organization_not_found.
+// ByID finds a portal by its id, in the database. Errors: organization_not_found.
 func (s *Service) ByID(ctx context.Context, id ids.Portal) (*Portal, error) {
 	p, err := s.repo.byID(ctx, id)
 	return p, notFound(err)
 }
 
-// refresh reads a stale portal again without making its caller wait; one at a time.
+// refresh reads a stale portal again without making its caller wait, once at a time.
 func (s *Service) refresh(slug string, hit *cached) {
 	if !hit.refreshing.CompareAndSwap(false, true) {
 		return
@@ -108,7 +108,7 @@ func (s *Service) refresh(slug string, hit *cached) {
 		defer hit.refreshing.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), staleAfter)
 		defer cancel()
-		// What fails here is told to the caller who finds the entry expired.
+		// An error is left to the caller who finds the portal expired.
 		_, _ = s.read(ctx, slug)
 	}()
 }
@@ -136,7 +136,7 @@ func (s *Service) List(ctx context.Context, before ids.Portal, limit int) ([]*Po
 	return s.repo.page(ctx, before, limit)
 }
 
-// Each calls do for every portal, disabled ones too, until it fails.
+// Each calls do for every portal, disabled ones too, until do fails.
 func (s *Service) Each(ctx context.Context, do func(*Portal) error) error {
 	const batch = 200
 	for before := (ids.Portal{}); ; {
@@ -180,17 +180,18 @@ func (s *Service) Create(ctx context.Context, slug string, settings Settings) (*
 	return p, s.audit.Record(ctx, event(audit.PortalCreated, p))
 }
 
-// updateTries is how often a change starts anew because another administrator's came between.
+// updateTries is how often a change is tried again because another change came first.
 const updateTries = 5
 
-// Update changes a portal's settings: apply is handed a copy of what stands, as often as another change comes between.
+// Update changes a portal's settings: apply gets a copy of them, and gets another one each time that another change
+// came first.
 //
-// Errors: what apply answers, organization_not_found, validation_failed.
+// Errors: those of apply, organization_not_found, validation_failed.
 func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
 	return database.Retry(updateTries, database.ErrNotFound, func() (*Portal, error) { return s.update(ctx, slug, apply) })
 }
 
-// update is one try. Errors: Update's; database.ErrNotFound when another change came between.
+// update is one try. Errors: Update's; database.ErrNotFound when another change came first.
 func (s *Service) update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
 	p, err := s.repo.bySlug(ctx, slug)
 	if err != nil {
@@ -218,8 +219,8 @@ func (s *Service) update(ctx context.Context, slug string, apply func(*Settings)
 	return s.read(ctx, slug)
 }
 
-// Retire deletes a portal but for the row that keeps its slug from being used again, in the transaction of ctx. Its data
-// in other tables is pkg/erasure's to delete, which then calls Uncache.
+// Retire deletes a portal in the transaction of ctx, except for a row that keeps its slug from being used again. Package
+// erasure deletes its data in other tables, and then calls Uncache.
 //
 // Errors: organization_not_found.
 func (s *Service) Retire(ctx context.Context, slug string) (*Portal, error) {
@@ -236,14 +237,14 @@ func (s *Service) Retire(ctx context.Context, slug string) (*Portal, error) {
 	return p, s.audit.Record(ctx, event(audit.PortalDeleted, p))
 }
 
-// Uncache has the next call read a portal anew.
+// Uncache makes the next call read a portal from the database.
 func (s *Service) Uncache(slug string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.cache, slug)
 }
 
-// event is about a portal, in the installation's trail: the portal's own trail is deleted with it.
+// event is about a portal. It belongs to the installation, because the portal's own events are deleted with it.
 func event(what audit.Type, p *Portal) audit.Event {
 	return audit.OfTarget(audit.Installation, what, audit.PortalTarget(p.ID, p.Slug))
 }
@@ -255,7 +256,7 @@ func notFound(err error) error {
 	return err
 }
 
-// taken names the member that another portal, living or deleted, has already.
+// taken names the member whose value another portal has, even a deleted one.
 func taken(err error) error {
 	switch {
 	case database.ConflictOn(err, "slug"):

@@ -34,12 +34,12 @@ func create(t *testing.T, s *Service, slug string, change ...func(*Settings)) *P
 	return p
 }
 
-// names renames a portal.
+// names is a change of the name.
 func names(to string) func(*Settings) error {
 	return func(s *Settings) error { s.Name = to; return nil }
 }
 
-// age makes what is cached older than it is.
+// age makes the cached portals older than they are.
 func (s *Service) age(slug string, by time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,8 @@ func (s *Service) age(slug string, by time.Duration) {
 	s.cache[slug] = &cached{portal: hit.portal, readAt: hit.readAt.Add(-by)}
 }
 
-// What another instance changed is seen in time: at once where the cache is too old, by the next caller where it is stale.
+// A change of another instance is seen in time: at once where the cached portal is expired, by the next caller where it is
+// stale.
 func TestWhatAnotherInstanceChangedIsSeen(t *testing.T) {
 	t.Parallel()
 	require.LessOrEqual(t, expiredAfter, 5*time.Second)
@@ -88,7 +89,7 @@ func TestWhatAnotherInstanceChangedIsSeen(t *testing.T) {
 	})
 }
 
-// What is stale is still served while the database is away; what is expired is not.
+// A stale portal is still served while the database is away; an expired one is not.
 func TestWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -109,7 +110,7 @@ func TestWhileTheDatabaseIsAway(t *testing.T) {
 	})
 }
 
-// What was read before a change is never put over what was read after it.
+// A portal that was read before a change never replaces one that was read after it.
 func TestAnOlderReadDoesNotWin(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -125,7 +126,7 @@ func TestAnOlderReadDoesNotWin(t *testing.T) {
 	})
 }
 
-// Changes at once are all made, by whichever instance: none is lost under another.
+// Concurrent changes are all made, on any instance: none is lost.
 func TestChangesAtOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -155,7 +156,7 @@ func TestChangesAtOnce(t *testing.T) {
 	})
 }
 
-// A change that is refused, or that fails half-way, leaves the portal and what others were handed as they were.
+// A change that is refused, or that fails half-way, changes neither the portal nor the copies that others have.
 func TestAChangeThatFails(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -192,7 +193,7 @@ func TestAChangeThatFails(t *testing.T) {
 	})
 }
 
-// A setting that an older row has not heard of has its default.
+// A setting that is missing in an older row has its default.
 func TestSettingsThatAreNew(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -207,7 +208,7 @@ func TestSettingsThatAreNew(t *testing.T) {
 	})
 }
 
-// A slug is never used again, and says so; a disabled portal is there for administrators alone.
+// A slug is never used again, and the error says so. Only administrators find a disabled portal.
 func TestSlugsAndStates(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

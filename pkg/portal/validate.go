@@ -23,7 +23,7 @@ const (
 	day        = 86400
 )
 
-// normalize brings domains and origins into their one spelling and names every setting that is wrong.
+// normalize brings domains and origins into their one spelling, and lists every setting that is wrong.
 func (s *Settings) normalize() fault.Fields {
 	var c checker
 	s.Name = strings.TrimSpace(s.Name)
@@ -47,7 +47,7 @@ func (s *Settings) normalize() fault.Fields {
 	c.link("/support/url", s.Support.URL, false)
 	c.OneOf("/default_locale", s.DefaultLocale, locale.Tags()...)
 	if s.Private() && !s.RequireConfirmation {
-		// Without a confirmation a registration would answer at once whether the address was free.
+		// Without a confirmation, the answer to a registration would tell whether the address has an account.
 		c.Wrong("/require_confirmation", fault.FieldConflict)
 	}
 	return c.Fields
@@ -135,7 +135,7 @@ func (c *checker) address(pointer string, text *string) {
 	}
 }
 
-// link takes an http(s) URL; a template holds {token} once, outside the host, and nothing else in braces.
+// link checks an http(s) URL. A template holds {token} once, outside the host, and no other braces.
 func (c *checker) link(pointer string, text *string, template bool) {
 	if text == nil {
 		return
@@ -157,7 +157,7 @@ func (c *checker) link(pointer string, text *string, template bool) {
 	}
 }
 
-// authority is what stands between the slashes of a URL and its path, query or fragment (RFC 3986 §3.2).
+// authority is the part of a URL between // and the path, query or fragment (RFC 3986 §3.2).
 func authority(text string) string {
 	_, rest, _ := strings.Cut(text, "//")
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
@@ -166,7 +166,7 @@ func authority(text string) string {
 	return rest
 }
 
-// hostNames reads host names as a resolver would, lengths included.
+// hostNames reads host names as a resolver does, and checks their lengths.
 var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 
 // canonicalDomain is the ASCII form of a host name with a dot in it.

@@ -18,7 +18,7 @@ func good() Settings {
 
 func ptr(text string) *string { return &text }
 
-// wrongs are what normalize says is wrong, as "pointer code".
+// wrongs lists the errors of normalize, as "pointer code".
 func wrongs(s *Settings) []string {
 	list := make([]string, 0)
 	for _, f := range s.normalize() {
@@ -34,7 +34,7 @@ func TestDefaultsAreGood(t *testing.T) {
 	require.Equal(t, good(), s)
 }
 
-// Each number has its bounds, and both of them are good.
+// Each number has two bounds, which are themselves allowed.
 func TestNumbersHaveBounds(t *testing.T) {
 	t.Parallel()
 	const month = 30 * 86400
@@ -171,7 +171,7 @@ func TestDomainsHaveOneSpelling(t *testing.T) {
 	}
 }
 
-// Origins are compared with what browsers send, so they are kept as browsers spell them.
+// Origins are kept as browsers spell them, because they are compared with the header Origin.
 func TestOriginsHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string]string{
@@ -232,7 +232,7 @@ func TestSlugs(t *testing.T) {
 	}
 }
 
-// A clone shares nothing that can be changed, whatever settings are added later.
+// A clone is a deep copy, of settings that are added later too.
 func TestAClone(t *testing.T) {
 	t.Parallel()
 	s := good()
