@@ -1,4 +1,4 @@
-// Package apikey holds the keys that programs administer with: shown once, kept as hashes.
+// Package apikey makes and checks the keys with which programs administer. A key is shown once and kept as a hash.
 package apikey
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// Scope is what a key may do.
+// Scope is a permission of a key.
 type Scope string
 
 // The scopes.
@@ -28,10 +28,10 @@ const (
 // Scopes lists every scope.
 func Scopes() []Scope { return []Scope{Operator, Admin, InvitationsExport, Hashes} }
 
-// Prefix begins every key, so that one is known for what it is wherever it turns up.
+// Prefix begins every key, so that people and scanners recognize a key that leaked.
 const Prefix = "lk_"
 
-// Key is an API key as it is kept. The portal of a key for every portal is the zero id.
+// Key is an API key without its text. A key for every portal has the zero id as its portal.
 type Key struct {
 	ID         ids.APIKey
 	PortalID   ids.Portal
@@ -60,7 +60,7 @@ func newText(portalID ids.Portal, id ids.APIKey) string {
 	return Prefix + encoding.EncodeToString(append(raw, keyring.Random(secretSize)...))
 }
 
-// readText gives the ids in a key's text, which has one spelling.
+// readText returns the ids in a key's text. A key has one spelling only.
 func readText(text string) (portalID ids.Portal, id ids.APIKey, ok bool) {
 	body, ok := strings.CutPrefix(text, Prefix)
 	if !ok || len(body) != encoding.EncodedLen(keySize) || strings.ContainsAny(body, "\r\n") {

@@ -37,7 +37,7 @@ func TestTextNamesItsKey(t *testing.T) {
 	require.NotContains(t, string(hashOf(text)), text)
 }
 
-// A key has one spelling: whatever else decodes to the same octets is none.
+// A key has one spelling: other texts that decode to the same octets are refused.
 func TestTextHasOneSpelling(t *testing.T) {
 	t.Parallel()
 	_, id := newIDs()
@@ -117,7 +117,7 @@ func TestWantedIsChecked(t *testing.T) {
 	}
 }
 
-// A key that was changed in any character, has expired or is revoked opens nothing; its text stands nowhere.
+// A key is refused when a character of it is changed, when it has expired, and when it is revoked. Its text is not stored.
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -17,42 +18,66 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps keys in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-const columns = `portal_id, id, name, CAST(scopes AS TEXT), key_hash, created_at, expires_at, last_used_at`
+// row is a key as the table has it. Times are Unix milliseconds.
+type row struct {
+	PortalID   ids.Portal
+	ID         ids.APIKey
+	Name       string
+	Scopes     string // a JSON array
+	KeyHash    []byte
+	CreatedAt  int64 `gorm:"autoCreateTime:false"`
+	ExpiresAt  *int64
+	LastUsedAt *int64
+}
 
-func scan(row database.Row) (*Key, error) {
-	var (
-		k             Key
-		scopes        string
-		created       int64
-		expires, used *int64
-	)
-	if err := row.Scan(&k.PortalID, &k.ID, &k.Name, &scopes, &k.hash, &created, &expires, &used); err != nil {
-		return nil, database.Err(err)
+// TableName names the table for GORM.
+func (row) TableName() string { return "api_keys" }
+
+func (r *row) key() (*Key, error) {
+	k := &Key{
+		ID: r.ID, PortalID: r.PortalID, Name: r.Name, CreatedAt: *database.Time(&r.CreatedAt),
+		ExpiresAt: database.Time(r.ExpiresAt), LastUsedAt: database.Time(r.LastUsedAt), hash: r.KeyHash,
 	}
-	if err := json.Unmarshal([]byte(scopes), &k.Scopes); err != nil {
-		return nil, err
-	}
-	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = *database.Time(&created), database.Time(expires), database.Time(used)
-	return &k, nil
+	return k, json.Unmarshal([]byte(r.Scopes), &k.Scopes)
 }
 
 // byID finds a key. Errors: database.ErrNotFound.
 func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.APIKey) (*Key, error) {
-	return scan(r.db.From(ctx).Raw(`SELECT `+columns+` FROM api_keys WHERE portal_id = ? AND id = ?`, portalID, id).Row())
+	var found row
+	err := r.db.From(ctx).Where("portal_id = ? AND id = ?", portalID, id).Take(&found).Error
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	return found.key()
 }
 
-// page lists keys, newest first, from before the id: those of one portal, or all.
-func (r *Repository) page(ctx context.Context, of *ids.Portal, before ids.APIKey, limit int) ([]*Key, error) {
-	query, args := `SELECT `+columns+` FROM api_keys WHERE `, []any{}
-	if of != nil {
-		query, args = query+`portal_id = ? AND `, append(args, *of)
-	} else {
-		ctx = database.AcrossPortals(ctx, "an operator lists every API key")
+// of selects the keys of one portal, or of all if portalID is nil.
+func (r *Repository) of(ctx context.Context, portalID *ids.Portal) *gorm.DB {
+	if portalID == nil {
+		return r.db.From(database.AcrossPortals(ctx, "an operator lists or revokes any API key"))
 	}
-	if before.UUID == uuid.Nil {
-		before.UUID = uuid.Max
+	return r.db.From(ctx).Where("portal_id = ?", *portalID)
+}
+
+// page lists keys, newest first, from before the id: those of one portal, or all if portalID is nil.
+func (r *Repository) page(ctx context.Context, portalID *ids.Portal, before ids.APIKey, limit int) ([]*Key, error) {
+	query := r.of(ctx, portalID)
+	if !before.IsZero() {
+		query = query.Where("id < ?", before)
 	}
-	return database.Collect(r.db.From(ctx).Raw(query+`id < ? ORDER BY id DESC LIMIT ?`, append(args, before, limit)...), scan)
+	var rows []row
+	if err := query.Order("id DESC").Limit(limit).Find(&rows).Error; err != nil {
+		return nil, database.Err(err)
+	}
+	keys := make([]*Key, 0, len(rows))
+	for i := range rows {
+		k, err := rows[i].key()
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
 
 func (r *Repository) insert(ctx context.Context, k *Key) error {
@@ -60,23 +85,29 @@ func (r *Repository) insert(ctx context.Context, k *Key) error {
 	if err != nil {
 		return err
 	}
-	return database.Err(r.db.From(ctx).Exec(`INSERT INTO api_keys (portal_id, id, name, scopes, key_hash, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, k.PortalID, k.ID, k.Name, string(scopes), k.hash, k.CreatedAt.UnixMilli(),
-		database.Millis(k.ExpiresAt)).Error)
+	return database.Err(r.db.From(ctx).Create(&row{
+		PortalID: k.PortalID, ID: k.ID, Name: k.Name, Scopes: string(scopes), KeyHash: k.hash,
+		CreatedAt: k.CreatedAt.UnixMilli(), ExpiresAt: database.Millis(k.ExpiresAt),
+	}).Error)
 }
 
-// delete removes a key, of one portal or of any, and gives it as it was. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, of *ids.Portal, id ids.APIKey) (*Key, error) {
-	query, args := `DELETE FROM api_keys WHERE id = ?`, []any{id}
-	if of != nil {
-		query, args = query+` AND portal_id = ?`, append(args, *of)
-	} else {
-		ctx = database.AcrossPortals(ctx, "an operator revokes any API key")
+// returned are the columns of a deleted key.
+var returned = clause.Returning{Columns: []clause.Column{
+	{Name: "portal_id"}, {Name: "id"}, {Name: "name"}, {Name: "scopes"}, {Name: "created_at"}, {Name: "expires_at"},
+}}
+
+// delete removes a key, of one portal or of any if portalID is nil, and returns it. Errors: database.ErrNotFound.
+func (r *Repository) delete(ctx context.Context, portalID *ids.Portal, id ids.APIKey) (*Key, error) {
+	var gone []row
+	err := database.Changed(r.of(ctx, portalID).Clauses(returned).Where("id = ?", id).Delete(&gone))
+	if err != nil {
+		return nil, err
 	}
-	return scan(r.db.From(ctx).Raw(query+` RETURNING `+columns, args...).Row())
+	return gone[0].key()
 }
 
+// touch notes when a key was last used.
 func (r *Repository) touch(ctx context.Context, k *Key, now time.Time) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE api_keys SET last_used_at = ? WHERE portal_id = ? AND id = ?`,
-		now.UnixMilli(), k.PortalID, k.ID).Error)
+	return database.Err(r.db.From(ctx).Model(&row{}).Where("portal_id = ? AND id = ?", k.PortalID, k.ID).
+		Update("last_used_at", now.UnixMilli()).Error)
 }

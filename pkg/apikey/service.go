@@ -16,32 +16,30 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// usedWithin is how exactly a key's last use is kept: not every call writes a row.
+// usedWithin is how precisely the last use of a key is kept, so that not every call writes a row.
 const usedWithin = time.Minute
 
-// Service makes, checks and revokes keys. A key is read for every call, so a revoked one is refused at once on every
-// instance.
+// Service makes, checks and revokes keys. A key is read for every call, so that a revoked one is refused at once on
+// every instance.
 type Service struct {
 	repo  *Repository
 	audit *audit.Recorder
 	clock clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what a Service is made of.
 type Dependencies struct {
 	APIKeys *Repository
 	Audit   *audit.Recorder
 	Now     clock.Clock
 }
 
-// NewService makes a service of its dependencies.
+// NewService makes a Service.
 func NewService(with Dependencies) *Service {
-	return &Service{
-		repo: with.APIKeys, audit: with.Audit, clock: with.Now,
-	}
+	return &Service{repo: with.APIKeys, audit: with.Audit, clock: with.Now}
 }
 
-// Authenticate finds the key of a text. Errors: authentication_required when there is none, or it has expired.
+// Authenticate finds the key with a text. Errors: authentication_required when it does not exist or has expired.
 func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	portalID, id, ok := readText(text)
 	if !ok {
@@ -66,7 +64,7 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	return k, nil
 }
 
-// KeyRequest is a key to be made. Its portal is the zero id for every portal; ExpiresIn zero is never.
+// KeyRequest describes a key to make. The zero PortalID is every portal; the zero ExpiresIn is never.
 type KeyRequest struct {
 	Name      string
 	Scopes    []Scope
@@ -74,62 +72,62 @@ type KeyRequest struct {
 	ExpiresIn time.Duration
 }
 
-// Limits of a key: its name in code points, and its life.
+// Limits of a key: the length of its name in code points, and its life.
 const (
 	maxName = 100
 	minLife = time.Minute
 	maxLife = 10 * 365 * 24 * time.Hour
 )
 
-// Check names every member that is wrong; ofPortal says whether the key is to be one portal's.
+// Check lists every member that is wrong. ofPortal says whether the key is for one portal.
 //
 // Errors: validation_failed.
-func (w *KeyRequest) Check(ofPortal bool) error {
+func (r *KeyRequest) Check(ofPortal bool) error {
 	var wrong fault.Fields
-	w.Name = strings.TrimSpace(w.Name)
-	if w.Name == "" {
+	r.Name = strings.TrimSpace(r.Name)
+	if r.Name == "" {
 		wrong.Wrong("/name", fault.FieldRequired)
 	}
-	wrong.Longest("/name", w.Name, maxName)
-	if len(w.Scopes) == 0 {
+	wrong.Longest("/name", r.Name, maxName)
+	if len(r.Scopes) == 0 {
 		wrong.Wrong("/scopes", fault.FieldRequired)
 	}
-	for i, scope := range w.Scopes {
+	for i, scope := range r.Scopes {
 		pointer := fmt.Sprintf("/scopes/%d", i)
 		if !slices.Contains(Scopes(), scope) {
 			wrong.Wrong(pointer, fault.FieldNotAllowed)
-		} else if slices.Contains(w.Scopes[:i], scope) {
+		} else if slices.Contains(r.Scopes[:i], scope) {
 			wrong.Wrong(pointer, fault.FieldDuplicate)
 		}
 	}
-	switch everywhere := slices.Contains(w.Scopes, Operator); {
+	switch everywhere := slices.Contains(r.Scopes, Operator); {
 	case everywhere && ofPortal:
 		wrong.Wrong("/portal", fault.FieldConflict)
 	case !everywhere && !ofPortal:
 		wrong.Wrong("/portal", fault.FieldRequired)
 	}
-	if w.ExpiresIn != 0 && (w.ExpiresIn < minLife || w.ExpiresIn > maxLife) {
+	if r.ExpiresIn != 0 && (r.ExpiresIn < minLife || r.ExpiresIn > maxLife) {
 		wrong.Wrong("/expires_in", fault.FieldOutOfRange)
 	}
 	return wrong.Err()
 }
 
-// Create makes a key and gives its text, which is shown this once.
-func (s *Service) Create(ctx context.Context, w KeyRequest) (*Key, string, error) {
+// Create makes a key. It returns the key's text, which cannot be read again.
+func (s *Service) Create(ctx context.Context, r KeyRequest) (*Key, string, error) {
 	id, err := ids.New[ids.APIKey]()
 	if err != nil {
 		return nil, "", err
 	}
-	text, now := newText(w.PortalID, id), s.clock.Now()
-	k := &Key{ID: id, PortalID: w.PortalID, Name: w.Name, Scopes: w.Scopes, CreatedAt: now, hash: hashOf(text)}
-	if w.ExpiresIn > 0 {
-		end := now.Add(w.ExpiresIn)
+	text, now := newText(r.PortalID, id), s.clock.Now()
+	k := &Key{ID: id, PortalID: r.PortalID, Name: r.Name, Scopes: r.Scopes, CreatedAt: now, hash: hashOf(text)}
+	if r.ExpiresIn > 0 {
+		end := now.Add(r.ExpiresIn)
 		k.ExpiresAt = &end
 	}
 	if err := s.repo.insert(ctx, k); err != nil {
 		return nil, "", err
 	}
-	return k, text, s.audit.Record(ctx, audit.OfTarget(w.PortalID, audit.APIKeyCreated, audit.APIKeyTarget(k.ID, k.Name)))
+	return k, text, s.audit.Record(ctx, audit.OfTarget(r.PortalID, audit.APIKeyCreated, audit.APIKeyTarget(k.ID, k.Name)))
 }
 
 // List pages through keys, newest first: those of one portal, or all.

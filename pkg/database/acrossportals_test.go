@@ -18,7 +18,7 @@ import (
 // so that a new one is made on purpose. A file gives its reasons in the order in which they stand there.
 var acrossPortals = map[string][]string{
 	"pkg/account/repository.go": {"the portals of unverified registrations to sweep"},
-	"pkg/apikey/repository.go":  {"an operator lists every API key", "an operator revokes any API key"},
+	"pkg/apikey/repository.go":  {"an operator lists or revokes any API key"},
 	"pkg/delivery/repository.go": {
 		"how much mail waits is told of the whole installation", "old messages are swept at every portal",
 	},

@@ -1,5 +1,5 @@
 // Package ids has a type for the id of each kind of row, so that swapped arguments do not compile. All are UUIDs of
-// version 7: newer ones sort behind older ones.
+// version 7: newer ones sort after older ones.
 package ids
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Portal is the id of a portal. The zero Portal belongs to none: API keys for every portal and the events of the whole
-// installation have it in their rows.
+// Portal is the id of a portal. The zero Portal is none: API keys for every portal, and events of the whole installation,
+// have it in their rows.
 type Portal struct{ uuid.UUID }
 
 // Account is the id of an account. The zero Account is none; in a row it is NULL.
@@ -27,7 +27,7 @@ type Invitation struct{ uuid.UUID }
 // Delivery is the id of a message to a person. The zero Delivery is none; in a row it is NULL.
 type Delivery struct{ uuid.UUID }
 
-// New makes an id that was never used.
+// New makes a new id.
 func New[ID ~struct{ uuid.UUID }]() (ID, error) {
 	made, err := uuid.NewV7()
 	return ID{made}, err
@@ -63,3 +63,6 @@ func (i Invitation) IsZero() bool { return i.UUID == uuid.Nil }
 
 // IsZero reports whether the id is of no message.
 func (d Delivery) IsZero() bool { return d.UUID == uuid.Nil }
+
+// IsZero reports whether the id is of no API key.
+func (k APIKey) IsZero() bool { return k.UUID == uuid.Nil }
