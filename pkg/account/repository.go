@@ -92,7 +92,8 @@ func (r *Repository) Rehash(ctx context.Context, portalID ids.Portal, id ids.Acc
 // unchanged matches an account that is enabled and still has the stamp under which a password or a secret was checked.
 const unchanged = "portal_id = ? AND id = ? AND security_stamp = ? AND disabled_at IS NULL"
 
-// SetPassword sets a new hash if the account is unchanged since the old password was checked, and returns the new stamp.
+// SetPassword sets a new hash if the account is unchanged since the old password was checked, and returns the new
+// stamp.
 //
 // Errors: database.ErrNotFound when the account changed.
 func (r *Repository) SetPassword(
@@ -129,8 +130,9 @@ func (r *Repository) unverified(ctx context.Context, portalID ids.Portal) *gorm.
 	return r.db.From(ctx).Where("portal_id = ? AND claimed_at IS NOT NULL", portalID)
 }
 
-// ReplaceUnverified inserts an account, in place of the unverified registration that has its address, if any. It reports
-// false if another account has the address. One unverified registration replaces another only if that is enabled.
+// ReplaceUnverified inserts an account, in place of the unverified registration that has its address, if any. It
+// reports false if another account has the address. One unverified registration replaces another only if that is
+// enabled.
 //
 // Errors: *database.ConflictError on phone.
 func (r *Repository) ReplaceUnverified(ctx context.Context, portalID ids.Portal, a *Account) (bool, error) {

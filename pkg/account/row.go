@@ -98,7 +98,8 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 	return &a, nil
 }
 
-// row is an account as the table has it. Times are Unix milliseconds; GORM would write seconds into UpdatedAt by itself.
+// row is an account as the table has it. Times are Unix milliseconds; GORM would write seconds into UpdatedAt by
+// itself.
 type row struct {
 	PortalID       ids.Portal
 	ID             ids.Account

@@ -14,8 +14,8 @@ func searchable(text string) string {
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(text))))
 }
 
-// searchText is the text in which an administrator's q is searched. It has the names in both orders. Line breaks keep a q
-// from matching across members.
+// searchText is the text in which an administrator's q is searched. It has the names in both orders. Line breaks keep a
+// q from matching across members.
 func searchText(a *Account) string {
 	given, family := value(a.GivenName), value(a.FamilyName)
 	return strings.Join([]string{

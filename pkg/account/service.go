@@ -114,8 +114,8 @@ func (s *Service) Search(
 	return s.repo.Page(ctx, p.ID, q, before, limit)
 }
 
-// Change makes an administrator's changes. A new address is unconfirmed unless the changes confirm it. A new password, a
-// new address and disabling end every session.
+// Change makes an administrator's changes. A new address is unconfirmed unless the changes confirm it. A new password,
+// a new address and disabling end every session.
 //
 // Errors: not_found, and Create's.
 func (s *Service) Change(ctx context.Context, p *portal.Portal, id ids.Account, c Changes) (*Account, error) {
@@ -248,8 +248,8 @@ func mark(since **time.Time, holds bool, now time.Time) {
 	}
 }
 
-// Erase deletes an account and its sessions in the transaction of ctx. Package erasure deletes the person's data in other
-// tables. Errors: not_found.
+// Erase deletes an account and its sessions in the transaction of ctx. Package erasure deletes the person's data in
+// other tables. Errors: not_found.
 func (s *Service) Erase(ctx context.Context, p *portal.Portal, a *Account) error {
 	if err := s.repo.delete(ctx, p.ID, a.ID); err != nil {
 		return notFound(err)

@@ -1,5 +1,5 @@
-// Package audit records what happened at a portal: to whom or what, by whom, from where, and the code that the person
-// saw.
+// Package audit records events at a portal: the type, the person or thing, the actor, the network, and the code that
+// the person saw.
 package audit
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// Type says what was tried.
+// Type is the kind of an event.
 type Type string
 
-// What is recorded.
+// The kinds of events.
 const (
 	Login                 Type = "login"
 	Logout                Type = "logout"
@@ -47,7 +47,7 @@ const (
 	PortalDeleted         Type = "portal.deleted"
 )
 
-// Installation stands for the portal of events that belong to none: portals and keys themselves.
+// Installation takes the place of the portal in events about portals and signing keys, which belong to none.
 var Installation ids.Portal
 
 // Recorder writes events.

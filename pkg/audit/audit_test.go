@@ -48,7 +48,7 @@ func stored(t *testing.T, db *database.DB) map[string]string {
 	return row
 }
 
-// An event names a person by id and digest alone: of an error only its code is kept, whatever else it knows.
+// An event identifies a person by id and digest only. Of an error, only the code is stored.
 func TestAnEventHoldsNoAddress(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -87,7 +87,7 @@ func TestAnEventHoldsNoAddress(t *testing.T) {
 	})
 }
 
-// A target and the changed members stand in columns of their own, the members in order.
+// The target and the changed members have columns of their own. The members are sorted.
 func TestAnEventNamesItsTarget(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -122,7 +122,7 @@ func TestActors(t *testing.T) {
 	}
 }
 
-// An event is written in the transaction of what it tells of, and goes with it.
+// An event is rolled back with the transaction that it is written in.
 func TestAnEventGoesWithItsTransaction(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -146,7 +146,7 @@ func TestACallerTravelsInTheContext(t *testing.T) {
 	require.Equal(t, &Caller{}, CallerOf(context.Background()))
 	caller := &Caller{Actor: Operator()}
 	ctx := WithCaller(context.Background(), caller)
-	CallerOf(ctx).Actor = Person(ids.Account{UUID: uuid.Max}) // who calls is found out on the way
+	CallerOf(ctx).Actor = Person(ids.Account{UUID: uuid.Max}) // as authentication does, later on
 	require.Same(t, caller, CallerOf(ctx))
 	require.Equal(t, "account:"+uuid.Max.String(), caller.Actor.String())
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// Actor says who did something. The zero Actor is a stranger.
+// Actor is the person or program that acts. The zero Actor is a stranger.
 type Actor struct{ text string }
 
-// Operator is whoever holds the installation's operator key.
+// Operator is the holder of the installation's operator key.
 func Operator() Actor { return Actor{"operator"} }
 
 // APIKey is a program that calls with an API key.
@@ -18,13 +18,13 @@ func APIKey(id ids.APIKey) Actor { return Actor{"api_key:" + id.String()} }
 // Person is a person who is logged in.
 func Person(accountID ids.Account) Actor { return Actor{"account:" + accountID.String()} }
 
-// Terminal is the person who runs a command of this program.
+// Terminal is a person who runs a command of this program.
 func Terminal() Actor { return Actor{"terminal"} }
 
-// String is the actor as the audit trail keeps it; "" for a stranger.
+// String is the actor as it is stored; "" for a stranger.
 func (a Actor) String() string { return a.text }
 
-// Caller is who asked, and from where.
+// Caller is who sent a request, and from where.
 type Caller struct {
 	Actor     Actor
 	Network   string // an IP address
@@ -34,12 +34,12 @@ type Caller struct {
 
 type callerKey struct{}
 
-// WithCaller notes the caller of a request in its context.
+// WithCaller puts the caller of a request into its context.
 func WithCaller(ctx context.Context, caller *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// CallerOf is the caller noted in ctx; without one, a stranger from nowhere.
+// CallerOf is the caller in ctx; without one, a stranger from no network.
 func CallerOf(ctx context.Context) *Caller {
 	if caller, ok := ctx.Value(callerKey{}).(*Caller); ok {
 		return caller

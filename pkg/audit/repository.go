@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// row is an event with what it has when it is written.
+// row is an event as it is written.
 type row struct {
 	Event
 	id     uuid.UUID
@@ -20,6 +20,7 @@ type row struct {
 	caller *Caller
 }
 
+// insert is one raw statement, because a login writes an event.
 func (r *Recorder) insert(ctx context.Context, rows []row) error {
 	var values database.Values
 	for _, e := range rows {
@@ -36,7 +37,8 @@ func (r *Recorder) insert(ctx context.Context, rows []row) error {
 		changed) VALUES `+values.SQL(), values.Args...).Error)
 }
 
-// Sweep deletes at most batch events of a portal from before a time, and tells how many went.
+// Sweep deletes at most batch events of a portal from before a time, oldest first. It returns how many. Raw, because a
+// DELETE takes no LIMIT.
 func (r *Recorder) Sweep(ctx context.Context, portalID ids.Portal, before time.Time, batch int) (int, error) {
 	gone := r.db.From(ctx).Exec(`DELETE FROM audit_events WHERE portal_id = ? AND id IN (
 		SELECT id FROM audit_events WHERE portal_id = ? AND at < ? ORDER BY id LIMIT ?)`,

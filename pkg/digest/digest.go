@@ -1,5 +1,5 @@
-// Package digest makes the keyed digests that rows hold in place of addresses. Their key is random and sealed under the
-// secret key in a row of its own: the row that a secret key must fit before the server starts.
+// Package digest makes the keyed digests that rows hold in place of addresses. The digests' key is random, and sealed
+// under the secret key in a row of its own. The server starts only with a secret key that opens that row.
 package digest
 
 import (
@@ -14,8 +14,8 @@ import (
 // Size is the number of bytes of a Digest.
 const Size = 32
 
-// Digest stands for an address, or an account, in rows that must not name it. The zero Digest is none; in a row it is
-// NULL.
+// Digest takes the place of an address, or an account, in rows that must not identify it. The zero Digest is none; in a
+// row it is NULL.
 type Digest [Size]byte
 
 // Value writes a Digest, and the zero one as NULL.
@@ -26,7 +26,7 @@ func (d Digest) Value() (driver.Value, error) {
 	return d[:], nil
 }
 
-// Bytes are those of a Digest, and none of the zero one, for a column that takes no NULL.
+// Bytes are the bytes of a Digest, for a column that is NOT NULL. The zero Digest has none.
 func (d Digest) Bytes() []byte {
 	if d == (Digest{}) {
 		return []byte{}
@@ -48,16 +48,16 @@ func (d *Digest) Scan(column any) error {
 	return nil
 }
 
-// Digester makes digests. Its key outlives a rotation of the secret key, so counts and histories do too.
+// Digester makes digests. Its key outlives a rotation of the secret key, and so do the counts of each digest.
 type Digester struct{ key []byte }
 
 // OfEmail is the digest of an address at a portal, whether or not an account has it. Every spelling of the address has
-// the same one.
+// the same digest.
 func (d *Digester) OfEmail(portalID ids.Portal, address email.Address) Digest {
 	return Digest(keyring.Digest(d.key, []byte("subject"), portalID.UUID[:], []byte(address.Canonical())))
 }
 
-// OfAccount is the digest of an account, for counts that are not those of its address.
+// OfAccount is the digest of an account, for counts that stay the same when its address changes.
 func (d *Digester) OfAccount(portalID ids.Portal, accountID ids.Account) Digest {
 	return Digest(keyring.Digest(d.key, []byte("account"), portalID.UUID[:], accountID.UUID[:]))
 }

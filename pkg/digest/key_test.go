@@ -52,7 +52,7 @@ func TestDigestsOfEmails(t *testing.T) {
 	require.NotEqual(t, ada, other.OfEmail(portalID, typed), "under another key too")
 }
 
-// Whichever of several instances comes first makes the row; all have the same key.
+// The first of several instances makes the row, and all get the same key.
 func TestInstancesOpenTogether(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -72,7 +72,7 @@ func TestInstancesOpenTogether(t *testing.T) {
 	})
 }
 
-// A key that does not fit opens nothing and leaves the row as it was, and so does a row that was changed.
+// A secret key that does not fit, and a row that was tampered with, are refused, and the row stays as it is.
 func TestAKeyThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -97,7 +97,7 @@ func TestAKeyThatDoesNotFit(t *testing.T) {
 	})
 }
 
-// The row goes over to the key that stands first, and keeps what it holds; the one before opens it no more.
+// The row is sealed under the first key of the list and keeps its content. The key before does not open it any more.
 func TestTheSecretKeyRotates(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -111,7 +111,7 @@ func TestTheSecretKeyRotates(t *testing.T) {
 			require.Equal(t, first, again)
 			require.Equal(t, ring(t, keys).Primary(), keyring.SealedUnder(sealed(t, db)))
 			if keys == before+","+after {
-				require.Equal(t, row, sealed(t, db), "a key that stands first already seals nothing anew")
+				require.Equal(t, row, sealed(t, db), "a row that is sealed under the first key is not sealed again")
 			}
 		}
 		_, err = Open(t.Context(), db, ring(t, before))
@@ -119,7 +119,7 @@ func TestTheSecretKeyRotates(t *testing.T) {
 	})
 }
 
-// What rests on the secret key goes; people, portals and API keys stay.
+// Rows that need the secret key are deleted; people, portals and API keys stay.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -161,8 +161,8 @@ func TestReset(t *testing.T) {
 	})
 }
 
-// Columns that are made with the secret key or with the digests' key; and others that look as if they were. A new column
-// that holds octets, or has key or digest in its name, has to be put into one of the lists.
+// Columns that are made with the secret key or the digests' key, and columns that only look so. A new column that holds
+// bytes, or has key or digest in its name, has to be put into one of the lists.
 var (
 	keyed    = []string{"key_id", "subject", "email_digest", "digest", "digest_key", "private_key"}
 	notKeyed = []string{
@@ -171,13 +171,13 @@ var (
 	}
 )
 
-// keptByReset are keyed columns of tables that a reset leaves, and why.
+// keptByReset are keyed columns of tables that a reset does not empty, and why.
 var keptByReset = map[string]string{
 	"audit_events.email_digest": "the trail stays; people are found in it by the account's id alone then",
 	"deliveries.subject":        "receipts stay; a message that waits finds no secret, and is not sent",
 }
 
-// A reset empties every table with a keyed column, in whatever tables the schema has, but for those of keptByReset.
+// A reset empties every table of the schema with a keyed column, except those of keptByReset.
 func TestResetLeavesNothingThatIsKeyed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -31,7 +31,7 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 		sealed, was).Error)
 }
 
-// keyedTables hold rows that say nothing without the secret key, or without the key of the digests.
+// keyedTables hold rows that are of no use without the secret key, or without the digests' key.
 var keyedTables = []string{
 	"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations", "recipients",
 }

@@ -1,5 +1,5 @@
-// Package erasure deletes a person, or a whole portal, in one transaction. Tests compare it with the live schema: a new
-// table that holds something of either fails them until it is dealt with here.
+// Package erasure deletes a person, or a whole portal, in one transaction. Its tests compare it with the schema: a new
+// table with data of a person or a portal fails them until it is dealt with here.
 package erasure
 
 import (
@@ -31,7 +31,7 @@ type Service struct {
 	messages    *delivery.Service
 }
 
-// NewService makes a service of the parts.
+// NewService makes a Service.
 func NewService(with Dependencies) *Service {
 	return &Service{with.DB, with.Portals, with.Accounts, with.Invitations, with.Messages}
 }
@@ -39,12 +39,12 @@ func NewService(with Dependencies) *Service {
 // Account deletes a person. Rows are locked in the order in which the rest of the program locks them: invitation,
 // account, session, delivery.
 //
-//   - The person's invitations keep what their codes are recognized by, and nothing of the person.
-//   - The account goes, and its sessions with it.
-//   - Messages keep their status, for receipts, but no longer lead to the person. What is still queued is not sent.
+//   - The person's invitations keep only what their codes are recognized by.
+//   - The account and its sessions are deleted.
+//   - Messages keep their status, for receipts, but no longer lead to the person. Queued ones are not sent.
 //
-// One-time secrets, counts of wrong passwords and audit events stay until they are swept. They hold the account's id and
-// keyed digests of the address.
+// One-time secrets, counts of wrong passwords and audit events stay until they are swept. They hold the account's id
+// and keyed digests of the address.
 //
 // Errors: not_found.
 func (s *Service) Account(ctx context.Context, p *portal.Portal, id ids.Account) error {
@@ -64,8 +64,8 @@ func (s *Service) Account(ctx context.Context, p *portal.Portal, id ids.Account)
 	})
 }
 
-// Portal deletes a portal and all that it holds. A row stays that keeps its slug from being used again, and the event
-// that says so, in the installation's trail.
+// Portal deletes a portal and all of its data. What stays is a row that keeps its slug from being used again, and the
+// event of the deletion, which belongs to the installation.
 //
 // Errors: organization_not_found.
 func (s *Service) Portal(ctx context.Context, slug string) error {
@@ -77,7 +77,7 @@ func (s *Service) Portal(ctx context.Context, slug string) error {
 		return deleteRows(ctx, s.db, p.ID)
 	})
 	if err == nil {
-		s.portals.Uncache(slug) // once it is committed: before, another request would cache it again
+		s.portals.Uncache(slug) // after the commit: until then another request would cache it again
 	}
 	return err
 }

@@ -37,26 +37,29 @@ func newService(t *testing.T, db *database.DB) *Service {
 	digests, err := digest.Open(t.Context(), db, ring)
 	require.NoError(t, err)
 	recorder := audit.NewRecorder(db, time.Now)
-	portals, accounts := portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: time.Now}), account.NewRepository(db)
+	portals := portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: time.Now})
 	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	messages, err := delivery.NewService(delivery.Dependencies{
 		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: time.Now,
 	})
 	require.NoError(t, err)
+	people := account.NewService(account.Dependencies{
+		DB: db, Accounts: account.NewRepository(db), Audit: recorder, Digests: digests, Now: time.Now,
+	})
 	return NewService(Dependencies{
-		DB: db, Portals: portals, Accounts: account.NewService(account.Dependencies{DB: db, Accounts: accounts, Audit: recorder, Digests: digests, Now: time.Now}), Messages: messages,
+		DB: db, Portals: portals, Accounts: people, Messages: messages,
 		Invitations: invitation.NewService(invitation.Dependencies{DB: db, Invitations: invitation.NewRepository(db), Now: time.Now}),
 	})
 }
 
-// person is somebody at a portal, with all that may stand for them in a row.
+// person is a person at a portal, with every value that may identify them in a row.
 type person struct {
 	portalID ids.Portal
 	id       ids.Account
 	email    string
 	digest   digest.Digest
-	personal string // what only they would have said: a name, a phone number, a masked address
+	personal string // a value of theirs alone, used as name, phone number and masked address
 }
 
 func newPerson(portalID ids.Portal, name string) person {
@@ -67,7 +70,7 @@ func newPerson(portalID ids.Portal, name string) person {
 
 func newPortalID() ids.Portal { return ids.Portal{UUID: uuid.Must(uuid.NewV7())} }
 
-// By which of a row's columns it is somebody's.
+// The columns that lead from a row to a person.
 var (
 	accountColumns = []string{"account_id"}
 	inviterColumns = []string{"inviter_id"}
@@ -76,10 +79,10 @@ var (
 	}
 )
 
-// otherIDs are the columns named as ids that lead to no person. A new one has to be put here, or into accountColumns.
+// otherIDs are the columns of ids that lead to no person. A new column has to be put here, or into accountColumns.
 var otherIDs = []string{"portal_id", "key_id", "delivery_id", "invitation_id", "request_id", "target_id"}
 
-// columns are the values of the columns by which a row is the person's.
+// columns are the values that make a row the person's.
 func (p person) columns(names []string) map[string]any {
 	values := map[string]any{}
 	for _, name := range names {
@@ -97,8 +100,9 @@ func (p person) columns(names []string) map[string]any {
 	return values
 }
 
-// fill makes the person, and rows of every table: one that is theirs by the account, one by the inviter, one by the
-// address. In the other columns the rows are the bystander's, if there is one, so that each row shows what it is found by.
+// fill makes the person, and three rows in every table: one that leads to them by the account, one by the inviter, one by
+// the address. In the other columns the rows are the bystander's, if any, so that each row shows which column leads to
+// the person.
 func (p person) fill(t *testing.T, db *database.DB, bystander *person) {
 	t.Helper()
 	always := map[string]any{
@@ -122,7 +126,7 @@ func (p person) fill(t *testing.T, db *database.DB, bystander *person) {
 	}
 }
 
-// traces lists the columns, as "table.column", that hold something of the person, each as often as it does.
+// traces lists the columns, as "table.column", with a value of the person's: one entry for each row.
 func (p person) traces(t *testing.T, db *database.DB) (found []string) {
 	t.Helper()
 	columns := databasetest.Columns(t, db)
@@ -146,7 +150,7 @@ func (p person) traces(t *testing.T, db *database.DB) (found []string) {
 	return found
 }
 
-// leftOfAPerson are the columns that a deletion leaves as they are, and why.
+// leftOfAPerson are the columns that a deletion does not change, and why.
 var leftOfAPerson = map[string]string{
 	"audit_events.account_id":    "the trail stays, and names a person by the account's id and a digest alone",
 	"audit_events.email_digest":  "as audit_events.account_id",
@@ -160,8 +164,8 @@ var leftOfAPerson = map[string]string{
 	"recipients.digest":          "how many messages a mailbox got in a day, whoever has it; swept",
 }
 
-// After a deletion a person is found where leftOfAPerson says, and nowhere else, in whatever tables the schema has.
-// Other people's rows are as they were.
+// After a deletion the person is found only in the columns of leftOfAPerson, in all tables of the schema. Other people's
+// rows are unchanged.
 func TestAnErasedAccountIsNowhere(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -215,7 +219,7 @@ func rowsOf(t *testing.T, db *database.DB, portalID ids.Portal) map[string]int {
 	return rows
 }
 
-// A deleted portal has no row in any table that has a column portal_id. Another portal keeps all of its rows.
+// A deleted portal has no row in any table with a column portal_id. Another portal keeps all of its rows.
 func TestAnErasedPortalIsNowhere(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

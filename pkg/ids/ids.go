@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Portal is the id of a portal. The zero Portal is none: API keys for every portal, and events of the whole installation,
-// have it in their rows.
+// Portal is the id of a portal. The zero Portal is none: API keys for every portal, and events of the whole
+// installation, have it in their rows.
 type Portal struct{ uuid.UUID }
 
 // Account is the id of an account. The zero Account is none; in a row it is NULL.

@@ -1,4 +1,5 @@
-// Package portal keeps the tenants: it checks the settings of portals, caches them, and finds portals by slug or domain.
+// Package portal keeps the tenants: it checks the settings of portals, caches them, and finds portals by slug or
+// domain.
 package portal
 
 import (

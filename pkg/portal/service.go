@@ -219,8 +219,8 @@ func (s *Service) update(ctx context.Context, slug string, apply func(*Settings)
 	return s.read(ctx, slug)
 }
 
-// Retire deletes a portal in the transaction of ctx, except for a row that keeps its slug from being used again. Package
-// erasure deletes its data in other tables, and then calls Uncache.
+// Retire deletes a portal in the transaction of ctx, except for a row that keeps its slug from being used again.
+// Package erasure deletes its data in other tables, and then calls Uncache.
 //
 // Errors: organization_not_found.
 func (s *Service) Retire(ctx context.Context, slug string) (*Portal, error) {
