@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
+	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
@@ -146,8 +147,9 @@ func (s *Server) changePassword(c echo.Context) error {
 	if err := k.Err(); err != nil {
 		return err
 	}
-	err := s.login.ChangeOwnPassword(c.Request().Context(), portalOf(c), accountOf(c), identityOf(c).SessionID,
-		req.CurrentPassword, req.NewPassword)
+	err := s.login.ChangeOwnPassword(c.Request().Context(), portalOf(c), accountOf(c), login.PasswordChange{
+		Session: identityOf(c).SessionID, Current: req.CurrentPassword, New: req.NewPassword,
+	})
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,10 @@ type world struct {
 	tokens   *accesstoken.Tokens
 }
 
-const right = "a horse of another colour"
+const (
+	right = "a horse of another colour"
+	other = "another fine colour"
+)
 
 var costly = password.Params{MemoryKiB: 19456, Iterations: 2, Parallelism: 1}
 
@@ -88,6 +91,10 @@ func (w *world) logIn(pw, resource string) (session.Granted, error) {
 	return w.s.WithPassword(context.Background(), w.p, Attempt{Email: w.a.Email, Password: pw, Transport: "token", Resource: resource})
 }
 
+func (w *world) changeOwn(ctx context.Context, a *account.Account, change PasswordChange) error {
+	return w.s.ChangeOwnPassword(ctx, w.p, a, change)
+}
+
 func (w *world) person(t *testing.T) (session.Granted, accesstoken.Identity, *account.Account) {
 	in, err := w.logIn(right, "")
 	require.NoError(t, err)
@@ -100,7 +107,8 @@ func (w *world) person(t *testing.T) (session.Granted, accesstoken.Identity, *ac
 
 func code(err error) string { return string(fault.CodeOf(err)) }
 
-// queue runs n wrong tries and then the right one, in this order through a pool of one slot; all read before any is decided.
+// queue runs n wrong tries and then the right one, in this order through a pool of one slot; all read before any is
+// decided.
 func queue(n int, try func(pw string) error) (codes map[string]int, ofRight string) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -142,9 +150,9 @@ func TestRightCurrentAfterTheLock(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, costly)
 		_, id, a := w.person(t)
-		for _, next := range []string{"short", "another fine colour"} {
+		for _, next := range []string{"short", other} {
 			codes, ofRight := queue(20, func(pw string) error {
-				return w.s.ChangeOwnPassword(context.Background(), w.p, a, id.SessionID, pw, next)
+				return w.changeOwn(context.Background(), a, PasswordChange{id.SessionID, pw, next})
 			})
 			require.Equal(t, map[string]int{"current_password_incorrect": 5, "account_locked": 15}, codes)
 			require.Equal(t, "account_locked", ofRight, next)
@@ -155,7 +163,7 @@ func TestRightCurrentAfterTheLock(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				err := w.s.ChangeOwnPassword(context.Background(), w.p, a, id.SessionID, right, "another fine colour")
+				err := w.changeOwn(context.Background(), a, PasswordChange{id.SessionID, right, other})
 				mu.Lock()
 				codes = append(codes, code(err))
 				mu.Unlock()
@@ -210,14 +218,14 @@ func TestLoginWhileDeleted(t *testing.T) {
 func TestRefreshWhileOwnChange(t *testing.T) {
 	onPostgres(t, func(t *testing.T, w *world) {
 		in, id, a := w.person(t)
-		other, _, _ := w.person(t)
+		elsewhere, _, _ := w.person(t)
 		while(t, w.db, func(ctx context.Context) error {
-			return w.s.ChangeOwnPassword(ctx, w.p, a, id.SessionID, right, "another fine colour")
+			return w.changeOwn(ctx, a, PasswordChange{id.SessionID, right, other})
 		}, func() {
 			_, err := w.sessions.Refresh(context.Background(), w.p, in.RefreshToken)
 			require.NoError(t, err)
 		})
-		_, err := w.sessions.Refresh(context.Background(), w.p, other.RefreshToken)
+		_, err := w.sessions.Refresh(context.Background(), w.p, elsewhere.RefreshToken)
 		require.Equal(t, "session_invalid", code(err))
 	})
 }
@@ -225,14 +233,14 @@ func TestRefreshWhileOwnChange(t *testing.T) {
 func TestOwnChangeOutage(t *testing.T) {
 	onPostgres(t, func(t *testing.T, w *world) {
 		_, id, a := w.person(t)
-		_ = w.s.ChangeOwnPassword(t.Context(), w.p, a, id.SessionID, "wrong", "another fine colour")
+		_ = w.changeOwn(t.Context(), a, PasswordChange{id.SessionID, "wrong", other})
 		while(t, w.db, func(ctx context.Context) error {
 			_, err := w.s.lockouts.Succeed(ctx, w.p.ID, lockout.CurrentPassword, w.s.digests.OfAccount(w.p.ID, a.ID), time.Now())
 			return err
 		}, func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
 			defer cancel()
-			require.Equal(t, "unavailable", code(w.s.ChangeOwnPassword(ctx, w.p, a, id.SessionID, right, "another fine colour")))
+			require.Equal(t, "unavailable", code(w.changeOwn(ctx, a, PasswordChange{id.SessionID, right, other})))
 		})
 	})
 }

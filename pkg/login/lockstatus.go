@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// LockStatus is where the count of an address stands, existing or not.
+// LockStatus is the state of the lock of an address, whether or not the address has an account.
 type LockStatus struct {
 	LockedUntil *time.Time    // nil when not locked
 	RetryAfter  time.Duration // zero when not locked
@@ -21,7 +21,7 @@ type LockStatus struct {
 	Remaining   int
 }
 
-// LockStatus tells whether the password of an address is locked.
+// LockStatus reads the state of the lock of an address.
 func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address email.Address) (LockStatus, error) {
 	state, err := s.lockouts.Get(ctx, p.ID, lockout.Login, s.digests.OfEmail(p.ID, address))
 	if err != nil {
@@ -35,35 +35,37 @@ func (s *Service) LockStatus(ctx context.Context, p *portal.Portal, address emai
 	return status, nil
 }
 
-// LockedUntil tells administrators which of the accounts are locked, by id.
-func (s *Service) LockedUntil(ctx context.Context, p *portal.Portal, accounts ...*account.Account) (map[ids.Account]time.Time, error) {
-	subjects := make([]digest.Digest, len(accounts))
+// LockedUntil gives the ends of the locks of those accounts that are locked, by id.
+func (s *Service) LockedUntil(
+	ctx context.Context, p *portal.Portal, accounts ...*account.Account,
+) (map[ids.Account]time.Time, error) {
+	digests := make([]digest.Digest, len(accounts))
 	for i, a := range accounts {
-		subjects[i] = s.digests.OfEmail(p.ID, a.Email)
+		digests[i] = s.digests.OfEmail(p.ID, a.Email)
 	}
-	bySubject, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, subjects, s.clock.Now())
+	byDigest, err := s.lockouts.LockedUntil(ctx, p.ID, lockout.Login, digests, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}
-	locked := make(map[ids.Account]time.Time, len(bySubject))
+	locked := make(map[ids.Account]time.Time, len(byDigest))
 	for i, a := range accounts {
-		if until, ok := bySubject[subjects[i]]; ok {
+		if until, ok := byDigest[digests[i]]; ok {
 			locked[a.ID] = until
 		}
 	}
 	return locked, nil
 }
 
-// Unlock ends the lock of an account and forgets its count, doubling included, as an administrator asks.
+// Unlock is what an administrator does: it ends the locks of an account and forgets their counts, doubling included.
 func (s *Service) Unlock(ctx context.Context, p *portal.Portal, a *account.Account) error {
-	subject := s.digests.OfEmail(p.ID, a.Email)
+	addressDigest := s.digests.OfEmail(p.ID, a.Email)
 	return s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
+		if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, addressDigest); err != nil {
 			return err
 		}
 		if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.OfAccount(p.ID, a.ID)); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.AccountUnlocked, a.ID, subject))
+		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.AccountUnlocked, a.ID, addressDigest))
 	})
 }

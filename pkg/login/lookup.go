@@ -9,15 +9,15 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// NextStep is what a login page shows after an address was typed.
+// NextStep is the step that a login page shows after a person typed an address.
 type NextStep struct {
 	Next admission.Next
-	// Receipt is the set-password mail that goes out by itself; nil where none does.
+	// Receipt is that of the set-password mail, which is sent without being asked for; nil for none.
 	Receipt *delivery.Receipt
 }
 
-// LookUp says what the person behind an address does next. A person who has no password yet is mailed the link to set
-// one, unless one is outstanding. A private portal answers from its settings alone, and reads no account.
+// LookUp gives the next step for an address. A person without a password is mailed a link to set one, unless such a
+// mail is outstanding. A private portal answers from its settings alone and reads no account.
 //
 // Errors: email_not_found, with did_you_mean where the domain looks mistyped.
 func (s *Service) LookUp(ctx context.Context, p *portal.Portal, address email.Address) (NextStep, error) {

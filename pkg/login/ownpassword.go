@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
@@ -17,34 +16,41 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// ChangeOwnPassword sets a new password for a person who knows the current one; every session but the one that it is
-// done in ends. Wrong current passwords are counted apart from logins, so that neither locks the other.
-//
-// Errors: password_not_set, account_locked, current_password_incorrect (attempts_remaining), password_rejected
-// (reasons), access_token_invalid when the account changed meanwhile.
-func (s *Service) ChangeOwnPassword(ctx context.Context, p *portal.Portal, a *account.Account, sessionID ids.Session,
-	current, next string) error {
-	for range attemptTries {
-		err := s.changeOwn(ctx, p, a, sessionID, current, next)
-		if !errors.Is(err, session.ErrChanged) {
-			return err
-		}
-		a, err = s.accounts.InSession(ctx, p.ID, a.ID, sessionID, s.clock.Now())
-		if errors.Is(err, database.ErrNotFound) {
-			return fault.New(fault.AccessTokenInvalid)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return fault.New(fault.Unavailable).After(time.Second)
+// PasswordChange is a change of password that a person asks for in a session.
+type PasswordChange struct {
+	Session ids.Session
+	Current string
+	New     string
 }
 
-// changeOwn is one try. Errors: session.ErrChanged when the account changed meanwhile.
-func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, sessionID ids.Session,
-	current, next string) error {
-	subject := s.digests.OfAccount(p.ID, a.ID)
-	state, err := s.lockouts.Get(ctx, p.ID, lockout.CurrentPassword, subject)
+// ChangeOwnPassword sets a new password for a person who knows the current one, and ends every other session. Wrong
+// current passwords are counted apart from logins, so that neither count locks the other out.
+//
+// Errors: password_not_set, account_locked, current_password_incorrect (attempts_remaining), password_rejected
+// (reasons), access_token_invalid when the session ended meanwhile.
+func (s *Service) ChangeOwnPassword(
+	ctx context.Context, p *portal.Portal, a *account.Account, change PasswordChange,
+) error {
+	_, err := database.Retry(attemptTries, session.ErrChanged, func() (struct{}, error) {
+		err := s.changeOwn(ctx, p, a, change)
+		if errors.Is(err, session.ErrChanged) {
+			var readErr error
+			if a, readErr = s.accounts.InSession(ctx, p.ID, a.ID, change.Session, s.clock.Now()); readErr != nil {
+				err = readErr
+			}
+		}
+		return struct{}{}, err
+	})
+	if errors.Is(err, database.ErrNotFound) {
+		return fault.New(fault.AccessTokenInvalid)
+	}
+	return err
+}
+
+// changeOwn is one attempt. Errors: session.ErrChanged when the account changed meanwhile.
+func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Account, change PasswordChange) error {
+	accountDigest := s.digests.OfAccount(p.ID, a.ID)
+	state, err := s.lockouts.Get(ctx, p.ID, lockout.CurrentPassword, accountDigest)
 	if err != nil {
 		return err
 	}
@@ -52,50 +58,60 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 	if err := situation.At(admission.OwnPassword).Err(); err != nil {
 		return err
 	}
-	result, err := s.compare(ctx, a, current)
+	result, err := s.compare(ctx, a, change.Current)
 	if err != nil {
 		return err
 	}
 	if !result.Match {
 		counting, cancel := database.Detached(ctx)
 		defer cancel()
-		return s.countWrongCurrent(counting, p, a, subject)
+		return s.countWrongCurrent(counting, p, a, accountDigest)
 	}
-	hash, err := s.passwords.Set(ctx, p, a.Email, next)
+	hash, err := s.passwords.Set(ctx, p, a.Email, change.New)
 	if err != nil {
-		return s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, err)
+		return s.unlessLocked(ctx, p, lockout.CurrentPassword, accountDigest, err)
 	}
 	return s.db.InTx(ctx, func(ctx context.Context) error {
-		stamp, err := s.accounts.SetPassword(ctx, p.ID, a, hash, s.clock.Now())
-		if errors.Is(err, database.ErrNotFound) {
-			return session.ErrChanged
-		}
-		if err != nil {
-			return err
-		}
-		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.CurrentPassword, subject, s.clock.Now())
-		if err == nil && !cleared { // there was nothing to clear, or a lock came meanwhile
-			err = s.unlessLocked(ctx, p, lockout.CurrentPassword, subject, nil)
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.sessions.Keep(ctx, p, sessionID, stamp); err != nil {
-			return err
-		}
-		if a.UnverifiedSince == nil { // who registered has not shown that the mailbox is his: its owner is not to be flooded
-			if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
-				return err
-			}
-		}
-		return s.recordOwn(ctx, p, a, nil)
+		return s.replaceOwn(ctx, p, a, change.Session, hash)
 	})
 }
 
-func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *account.Account, subject digest.Digest) error {
+// replaceOwn writes the new hash, and what belongs to it, in the transaction of ctx.
+func (s *Service) replaceOwn(
+	ctx context.Context, p *portal.Portal, a *account.Account, sessionID ids.Session, hash string,
+) error {
+	stamp, err := s.accounts.SetPassword(ctx, p.ID, a, hash, s.clock.Now())
+	if errors.Is(err, database.ErrNotFound) {
+		return session.ErrChanged
+	}
+	if err != nil {
+		return err
+	}
+	accountDigest := s.digests.OfAccount(p.ID, a.ID)
+	cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.CurrentPassword, accountDigest, s.clock.Now())
+	if err == nil && !cleared { // there was nothing to clear, or a lock came meanwhile
+		err = s.unlessLocked(ctx, p, lockout.CurrentPassword, accountDigest, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.Keep(ctx, p, sessionID, stamp); err != nil {
+		return err
+	}
+	if a.UnverifiedSince == nil { // else the mailbox may be a stranger's, who must not be flooded
+		if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
+			return err
+		}
+	}
+	return s.recordOwn(ctx, p, a, nil)
+}
+
+func (s *Service) countWrongCurrent(
+	ctx context.Context, p *portal.Portal, a *account.Account, accountDigest digest.Digest,
+) error {
 	now := s.clock.Now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Failure{
-		Kind: lockout.CurrentPassword, Digest: subject, Rules: p.Lockout, At: now,
+		Kind: lockout.CurrentPassword, Digest: accountDigest, Rules: p.Lockout, At: now,
 	})
 	if err != nil {
 		return err
@@ -110,7 +126,7 @@ func (s *Service) countWrongCurrent(ctx context.Context, p *portal.Portal, a *ac
 	return refusal
 }
 
-func (s *Service) recordOwn(ctx context.Context, p *portal.Portal, a *account.Account, why error) error {
-	digest := s.digests.OfEmail(p.ID, a.Email)
-	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.OwnPassword, a.ID, digest).Failed(why))
+func (s *Service) recordOwn(ctx context.Context, p *portal.Portal, a *account.Account, outcome error) error {
+	addressDigest := s.digests.OfEmail(p.ID, a.Email)
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.OwnPassword, a.ID, addressDigest).Failed(outcome))
 }

@@ -24,18 +24,18 @@ type Attempt struct {
 	Password   string
 	Transport  string
 	DeviceName *string
-	Resource   string // what the person wants to get at; "" asks for nothing in particular
+	Resource   string // what the person wants to reach; "" for nothing in particular
 }
 
-// attemptTries is how often a try starts anew because the account changed while its hash was computed.
+// attemptTries is how often a login starts anew because the account changed while its hash was computed.
 const attemptTries = 3
 
-// privateFailure is how long a failure takes at a private portal at least (contract §3): longer than what differs
-// between an account and none.
+// privateFailure is the least time that a failure takes at a private portal. It is longer than the difference between
+// an address with an account and one without.
 const privateFailure = 500 * time.Millisecond
 
-// WithPassword signs a person in. The outcome is decided at one moment, after the hash: what happens is as if the
-// tries that run at once had come one after another.
+// WithPassword signs a person in. The outcome is decided at one moment, after the hash, so that concurrent logins
+// count as if they had come one after another.
 //
 // Errors, in this order: channel_unavailable, account_locked (locked_until), password_reset_required,
 // password_not_set, incorrect_credentials (attempts_remaining, hints), account_disabled, email_not_confirmed,
@@ -47,60 +47,60 @@ func (s *Service) WithPassword(ctx context.Context, p *portal.Portal, try Attemp
 	}
 	begun := time.Now()
 	granted, err := s.decide(ctx, p, try)
-	if err != nil && p.Private() && heard(err) {
+	if err != nil && p.Private() && decided(err) {
 		waitUntil(ctx, begun.Add(privateFailure))
 	}
 	return granted, err
 }
 
-// decide tries until the account stands still for the length of a hash, and records the outcome.
+// decide repeats the attempt until the account did not change during a hash, and records the outcome.
 func (s *Service) decide(ctx context.Context, p *portal.Portal, try Attempt) (session.Granted, error) {
-	subject := s.digests.OfEmail(p.ID, try.Email)
-	for range attemptTries {
-		a, state, err := s.repo.read(ctx, p.ID, try.Email, subject)
+	addressDigest := s.digests.OfEmail(p.ID, try.Email)
+	return database.Retry(attemptTries, session.ErrChanged, func() (session.Granted, error) {
+		read, err := s.repo.read(ctx, p.ID, try.Email, addressDigest)
 		if err != nil {
 			return session.Granted{}, err
 		}
-		granted, err := s.attempt(ctx, p, try, subject, a, state)
+		granted, err := s.attempt(ctx, p, try, read)
 		if errors.Is(err, session.ErrChanged) {
-			continue
+			return session.Granted{}, err
 		}
-		return granted, s.recorded(ctx, p, subject, a, err)
-	}
-	return session.Granted{}, fault.New(fault.Unavailable).After(time.Second)
+		s.record(ctx, p, read, err)
+		return granted, err
+	})
 }
 
-// attempt compares the password with what was read, and decides.
-func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest, a *account.Account,
-	state lockout.State) (session.Granted, error) {
+// attempt compares the password with the facts that were read, and decides. Errors: session.ErrChanged when the
+// account changed meanwhile.
+func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, read facts) (session.Granted, error) {
 	situation := admission.Situation{
-		Portal: p, Address: try.Email, Account: a, Lock: state, Resource: try.Resource, Now: s.clock.Now(),
+		Portal: p, Address: try.Email, Account: read.account, Lock: read.lock, Resource: try.Resource, Now: s.clock.Now(),
 	}
 	if refused := situation.At(admission.BeforePassword); refused.Err() != nil {
 		return session.Granted{}, s.withSetPasswordMail(ctx, situation, refused.Err())
 	}
-	result, err := s.compare(ctx, a, try.Password)
+	result, err := s.compare(ctx, read.account, try.Password)
 	if err != nil {
-		return session.Granted{}, err // gone, or overloaded: nothing was decided and nothing is counted
+		return session.Granted{}, err // the caller left, or the pool is overloaded: nothing is decided or counted
 	}
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
 	refused := situation.At(admission.AfterPassword)
 	if !result.Match || refused.Code() == fault.IncorrectCredentials {
-		return session.Granted{}, s.countFailure(ctx, p, try, subject)
+		return session.Granted{}, s.countFailure(ctx, p, try, read.digest)
 	}
 	if err := refused.Err(); err != nil {
-		return session.Granted{}, s.unlessLocked(ctx, p, lockout.Login, subject, err)
+		return session.Granted{}, s.unlessLocked(ctx, p, lockout.Login, read.digest, err)
 	}
-	granted, err := s.start(ctx, p, try, subject, a, state)
+	granted, err := s.start(ctx, p, try, read)
 	if err == nil && result.Outdated {
-		s.rehash(ctx, p, a, try.Password)
+		s.rehash(ctx, p, read.account, try.Password)
 	}
 	return granted, err
 }
 
-// withSetPasswordMail mails the link to set a password where that is what is missing, as the lookup does, and adds its
-// receipt to the refusal.
+// withSetPasswordMail mails the link to set a password if the refusal is that there is none, as the lookup does, and
+// adds the receipt of that mail to the refusal.
 func (s *Service) withSetPasswordMail(ctx context.Context, situation admission.Situation, refusal error) error {
 	var f *fault.Error
 	if !errors.As(refusal, &f) || f.Code != fault.PasswordNotSet || !situation.At(admission.RequestReset).Open() {
@@ -116,25 +116,27 @@ func (s *Service) withSetPasswordMail(ctx context.Context, situation admission.S
 	return f
 }
 
-// unlessLocked returns why, unless a lock came while the hash was computed. The lock comes first: otherwise tries that
-// run at once could find a right password after any number of wrong ones.
-func (s *Service) unlessLocked(ctx context.Context, p *portal.Portal, kind lockout.Kind, subject digest.Digest, why error) error {
-	state, err := s.lockouts.Get(ctx, p.ID, kind, subject)
+// unlessLocked returns refusal, unless a lock came while the hash was computed. The lock comes first: otherwise
+// concurrent logins could find a right password after any number of wrong ones.
+func (s *Service) unlessLocked(
+	ctx context.Context, p *portal.Portal, kind lockout.Kind, of digest.Digest, refusal error,
+) error {
+	state, err := s.lockouts.Get(ctx, p.ID, kind, of)
 	if err != nil {
 		return err
 	}
-	if refusal := s.locked(p, state); refusal != nil {
-		return refusal
+	if locked := s.locked(p, state); locked != nil {
+		return locked
 	}
-	return why
+	return refusal
 }
 
-// locked is the refusal of a lock, whoever asks; nil where it refuses nothing.
+// locked is the refusal of a lock; nil when it refuses nothing.
 func (s *Service) locked(p *portal.Portal, state lockout.State) error {
 	return admission.Situation{Portal: p, Lock: state, Now: s.clock.Now()}.At(admission.OwnPassword).Err()
 }
 
-// compare hashes once whoever is asked for, also nobody.
+// compare hashes once, also without an account or a password to compare with.
 func (s *Service) compare(ctx context.Context, a *account.Account, secret string) (password.Result, error) {
 	if a == nil || !a.HasPassword() {
 		return password.Result{}, s.pool.VerifyAbsent(ctx, secret)
@@ -147,20 +149,21 @@ func (s *Service) compare(ctx context.Context, a *account.Account, secret string
 	return result, err
 }
 
-// start begins the session if no lock came meanwhile. Where failures stood they are cleared in the same transaction,
-// which takes everything back if a lock came first. The session is written before the count: its foreign key locks the
-// account, and accounts are locked before counts.
-func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest, a *account.Account,
-	state lockout.State) (granted session.Granted, err error) {
-	begin := session.Begin{Transport: try.Transport, DeviceName: try.DeviceName, Guarded: subject}
-	if state.Clean() {
-		return s.sessions.Start(ctx, p, a, begin)
+// start begins the session if no lock came meanwhile. If there were failures it clears them in the same transaction,
+// which is rolled back if a lock came first. The session is written before the count is cleared: its foreign key
+// locks the account, and accounts are locked before counts.
+func (s *Service) start(
+	ctx context.Context, p *portal.Portal, try Attempt, read facts,
+) (granted session.Granted, err error) {
+	begin := session.Begin{Transport: try.Transport, DeviceName: try.DeviceName, Guarded: read.digest}
+	if read.lock.Clean() {
+		return s.sessions.Start(ctx, p, read.account, begin)
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		if granted, err = s.sessions.Start(ctx, p, a, begin); err != nil {
+		if granted, err = s.sessions.Start(ctx, p, read.account, begin); err != nil {
 			return err
 		}
-		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.Login, subject, s.clock.Now())
+		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.Login, read.digest, s.clock.Now())
 		if err == nil && !cleared {
 			err = session.ErrChanged
 		}
@@ -172,11 +175,11 @@ func (s *Service) start(ctx context.Context, p *portal.Portal, try Attempt, subj
 	return granted, nil
 }
 
-// countFailure counts a wrong password and says how many are left, or that the lock came first.
-func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, subject digest.Digest) error {
+// countFailure counts a wrong password. It returns how many tries are left, or that the lock came first.
+func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attempt, addressDigest digest.Digest) error {
 	now := s.clock.Now()
 	state, counted, err := s.lockouts.Fail(ctx, p.ID, lockout.Failure{
-		Kind: lockout.Login, Digest: subject, Rules: p.Lockout, At: now,
+		Kind: lockout.Login, Digest: addressDigest, Rules: p.Lockout, At: now,
 	})
 	if err != nil {
 		return err
@@ -191,8 +194,8 @@ func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attemp
 	return f
 }
 
-// rehash brings an old or foreign hash up to today's parameters. The login has succeeded by then: that it could not
-// be done is for the log, and the next login tries again.
+// rehash replaces an old or foreign hash by one with today's parameters. The login has succeeded by then, so a
+// failure is only logged, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, p *portal.Portal, a *account.Account, secret string) {
 	hash, err := s.pool.Hash(ctx, secret)
 	if err == nil {
@@ -203,21 +206,21 @@ func (s *Service) rehash(ctx context.Context, p *portal.Portal, a *account.Accou
 	}
 }
 
-// heard reports whether a try was decided: what the server could not decide is no outcome.
-func heard(err error) bool {
+// decided reports whether the login was decided. An overloaded or unavailable server decides nothing.
+func decided(err error) bool {
 	var f *fault.Error
 	return err == nil || (errors.As(err, &f) && f.Code != fault.Overloaded && f.Code != fault.Unavailable)
 }
 
-// recorded writes the outcome of a try to the audit trail and gives it back. What was decided and counted is told even
-// if it cannot be recorded.
-func (s *Service) recorded(ctx context.Context, p *portal.Portal, subject digest.Digest, a *account.Account, outcome error) error {
-	if !heard(outcome) {
-		return outcome
+// record writes the outcome of a login to the audit trail. The outcome is decided and counted by then, so a failure
+// to record it is only logged.
+func (s *Service) record(ctx context.Context, p *portal.Portal, read facts, outcome error) {
+	if !decided(outcome) {
+		return
 	}
-	event := audit.OfAddress(p.ID, audit.Login, subject).Failed(outcome)
-	if a != nil {
-		event = event.WithAccount(a.ID)
+	event := audit.OfAddress(p.ID, audit.Login, read.digest).Failed(outcome)
+	if read.account != nil {
+		event = event.WithAccount(read.account.ID)
 	}
 	var f *fault.Error
 	if errors.As(outcome, &f) {
@@ -229,10 +232,9 @@ func (s *Service) recorded(ctx context.Context, p *portal.Portal, subject digest
 	if err := s.audit.Record(ctx, event); err != nil {
 		s.log.ErrorContext(ctx, "login not recorded", "portal", p.Slug, "error", err)
 	}
-	return outcome
 }
 
-// waitUntil waits, unless the caller leaves.
+// waitUntil waits for a moment, or until ctx ends.
 func waitUntil(ctx context.Context, moment time.Time) {
 	timer := time.NewTimer(time.Until(moment))
 	defer timer.Stop()

@@ -12,22 +12,33 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 )
 
-// Repository reads what a login is decided by.
+// Repository reads the facts that decide a login.
 type Repository struct{ db *database.DB }
 
 // NewRepository reads from db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// read gives the account of an address, nil where there is none, and where the count of its failures stands: one
-// statement, of one row, whether they exist or not.
-func (r *Repository) read(ctx context.Context, portalID ids.Portal, address email.Address, subject digest.Digest) (*account.Account, lockout.State, error) {
-	var state lockout.State
+// facts are what is known of an address when its password is tried.
+type facts struct {
+	digest  digest.Digest    // of the address
+	account *account.Account // nil for none
+	lock    lockout.State
+}
+
+// read gives the account of an address and the state of its lock. It is raw SQL because it is on the hot path of
+// every login: one statement answers exactly one row, whether or not the account and the lock exist. It joins
+// lockouts, of pkg/lockout.
+func (r *Repository) read(
+	ctx context.Context, portalID ids.Portal, address email.Address, addressDigest digest.Digest,
+) (facts, error) {
+	read := facts{digest: addressDigest}
 	a, err := account.Scan(r.db.From(ctx).Raw(`SELECT `+account.Columns+`, `+lockout.Columns+` FROM (SELECT 1 AS one) o
 		LEFT JOIN accounts a ON a.portal_id = ? AND a.email_canonical = ?
 		LEFT JOIN lockouts l ON l.portal_id = ? AND l.kind = ? AND l.subject = ?`,
-		portalID, portalID, address.Canonical(), portalID, lockout.Login, subject).Row(), state.Scanned()...)
+		portalID, portalID, address.Canonical(), portalID, lockout.Login, addressDigest).Row(), read.lock.Scanned()...)
 	if errors.Is(err, database.ErrNotFound) {
-		return nil, state, nil
+		return read, nil
 	}
-	return a, state, err
+	read.account = a
+	return read, err
 }

@@ -1,4 +1,5 @@
-// Package login decides who gets in: what comes after an address was typed, and whether a password is right.
+// Package login decides who gets in: which step follows after a person typed an address, and whether a password is
+// right.
 package login
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// Service logs people in.
+// Service logs people in, and changes their passwords in a session.
 type Service struct {
 	db          *database.DB
 	repo        *Repository
@@ -35,7 +36,7 @@ type Service struct {
 	clock       clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what NewService needs. All are required.
 type Dependencies struct {
 	DB          *database.DB
 	Accounts    *account.Repository
@@ -52,7 +53,7 @@ type Dependencies struct {
 	Now         clock.Clock
 }
 
-// NewService logs people in with the passwords of accounts.
+// NewService makes a service of its dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
 		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, invitations: with.Invitations,
