@@ -1,4 +1,4 @@
-// Package passwordreset lets a person who reads the mailbox set a password: a new one, or the first.
+// Package passwordreset lets a person who can read the mailbox set a password: a new one, or their first.
 package passwordreset
 
 import (
@@ -23,10 +23,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// What a secret is for: both are one kind, so that the newest of either counts.
+// The variants of a secret. They share one purpose, so that the newest of either supersedes all others.
 const (
 	Reset = "reset"
-	Set   = "set" // the first password
+	Set   = "set" // for an account that has no password yet
 )
 
 // Service resets and sets passwords.
@@ -42,7 +42,7 @@ type Service struct {
 	clock     clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what NewService needs. All are required.
 type Dependencies struct {
 	Accounts  *account.Repository
 	Lockouts  *lockout.Repository
@@ -55,14 +55,15 @@ type Dependencies struct {
 	Now       clock.Clock
 }
 
-// NewService resets passwords with the parts.
+// NewService makes a service of its dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
-		accounts: with.Accounts, lockouts: with.Lockouts, passwords: with.Passwords, secrets: with.Secrets, mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, clock: with.Now,
+		accounts: with.Accounts, lockouts: with.Lockouts, passwords: with.Passwords, secrets: with.Secrets,
+		mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, clock: with.Now,
 	}
 }
 
-// Issue mails a person a link and a code to set a password with.
+// Issue mails a person a link and a code that set a password.
 //
 // Errors: email_not_found, account_disabled (open portals); resend_too_soon.
 func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
@@ -83,7 +84,7 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, address email.Add
 	return s.issue(ctx, p, address, a)
 }
 
-// IssueAgain mails another one to the person whom an older link was sent to.
+// IssueAgain mails a new secret to the address that an older link was sent to.
 //
 // Errors: Issue's, token_invalid, token_expired.
 func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string) (challenge.Issued, error) {
@@ -98,8 +99,8 @@ func (s *Service) IssueAgain(ctx context.Context, p *portal.Portal, token string
 	return s.issue(ctx, p, a.Email, a)
 }
 
-// Outstanding is the mail that an account without a password gets by itself: the one that is on its way, or a new one.
-// It is nil when the cool-down holds a new one back.
+// Outstanding is the set-password mail of an account without a password: the one whose secret is still good, or else
+// a new one. It is nil when the cool-down forbids a new one.
 func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
 	receipt, err := s.onItsWay(ctx, p, a)
 	if receipt != nil || err != nil {
@@ -107,25 +108,27 @@ func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.
 	}
 	issued, err := s.issue(ctx, p, a.Email, a)
 	if fault.CodeOf(err) == fault.ResendTooSoon {
-		return s.onItsWay(ctx, p, a) // whoever looked at the same moment may have had one issued
+		return s.onItsWay(ctx, p, a) // a concurrent call may have issued one
 	}
 	return &issued.Receipt, err
 }
 
-// onItsWay is the receipt of a secret that could be redeemed now; nil where there is none.
+// onItsWay is the receipt of the mail whose secret is still good; nil for none.
 func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
-	there, ok, err := s.secrets.Outstanding(ctx, p.ID, onetime.Password, s.digests.OfEmail(p.ID, a.Email))
+	outstanding, ok, err := s.secrets.Outstanding(ctx, p.ID, onetime.Password, s.digests.OfEmail(p.ID, a.Email))
 	if !ok || err != nil {
 		return nil, err
 	}
-	receipt, err := s.messages.Receipt(ctx, p, there.DeliveryID)
+	receipt, err := s.messages.Receipt(ctx, p, outstanding.DeliveryID)
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil, nil
 	}
 	return &receipt, err
 }
 
-func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (challenge.Issued, error) {
+func (s *Service) issue(
+	ctx context.Context, p *portal.Portal, address email.Address, a *account.Account,
+) (challenge.Issued, error) {
 	mail := challenge.Request{
 		Address: address, Account: a, Purpose: onetime.Password, Variant: Reset, Kind: delivery.ResetPassword,
 		TTL: p.ResetTTL.Duration(), Event: audit.ResetRequested,
@@ -140,7 +143,7 @@ func (s *Service) issue(ctx context.Context, p *portal.Portal, address email.Add
 	return issued, err
 }
 
-// Verified is a secret that is good.
+// Verified describes a secret that is good.
 type Verified struct {
 	Email     string
 	Variant   string
@@ -149,34 +152,42 @@ type Verified struct {
 
 // Verify says whether a secret is good. Errors: onetime's.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented challenge.Credential) (Verified, error) {
-	found, err := s.mail.Check(ctx, p, onetime.Password, presented, audit.ResetRedeemed)
-	return Verified{found.Email, found.Variant, found.ExpiresAt}, err
+	checked, err := s.mail.Check(ctx, p, redeeming(presented))
+	return Verified{checked.Email, checked.Variant, checked.ExpiresAt}, err
 }
 
-// Redeem sets the password: the address counts as confirmed, the lock ends, and so do all sessions.
+// redeeming is a credential presented to set a password.
+func redeeming(c challenge.Credential) challenge.Presented {
+	return challenge.Presented{Credential: c, Purpose: onetime.Password, Event: audit.ResetRedeemed}
+}
+
+// Redeem sets the password. The address counts as confirmed, and the lock and all sessions end.
 //
 // Errors: onetime's; password_rejected, which consumes nothing.
 func (s *Service) Redeem(ctx context.Context, p *portal.Portal, presented challenge.Credential, secret string) error {
 	var hash string
-	return s.mail.Redeem(ctx, p, onetime.Password, presented, audit.ResetRedeemed,
-		func(a *account.Account) (err error) {
+	return s.mail.Redeem(ctx, p, redeeming(presented), challenge.Redemption{
+		Prepare: func(a *account.Account) (err error) {
 			hash, err = s.passwords.Set(ctx, p, a.Email, secret)
 			return err
 		},
-		func(ctx context.Context, a *account.Account, found onetime.Checked) error {
-			return s.prove(ctx, p, a, found.SecurityStamp, hash)
-		})
+		Apply: func(ctx context.Context, a *account.Account, checked onetime.Checked) error {
+			return s.setPassword(ctx, p, a, checked.SecurityStamp, hash)
+		},
+	})
 }
 
-// prove sets the password of a person who has just proved the mailbox: whatever was made before the proof ends with the
-// new stamp.
-func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string) error {
+// setPassword sets the password of a person who proved the mailbox. The new security stamp ends every session and
+// secret made before the proof.
+func (s *Service) setPassword(
+	ctx context.Context, p *portal.Portal, a *account.Account, stamp uuid.UUID, hash string,
+) error {
 	set := account.NewPassword{Hash: hash, Stamp: stamp, Now: s.clock.Now()}
 	if err := s.accounts.ResetPassword(ctx, p.ID, a, set); err != nil {
 		return err
 	}
-	subject := s.digests.OfEmail(p.ID, a.Email)
-	if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, subject); err != nil {
+	addressDigest := s.digests.OfEmail(p.ID, a.Email)
+	if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, addressDigest); err != nil {
 		return err
 	}
 	if err := s.lockouts.Forget(ctx, p.ID, lockout.CurrentPassword, s.digests.OfAccount(p.ID, a.ID)); err != nil {
@@ -185,5 +196,5 @@ func (s *Service) prove(ctx context.Context, p *portal.Portal, a *account.Accoun
 	if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
 		return err
 	}
-	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.ResetRedeemed, a.ID, subject))
+	return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.ResetRedeemed, a.ID, addressDigest))
 }

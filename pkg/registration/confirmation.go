@@ -16,13 +16,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Verified is a secret that is good.
+// Verified describes a secret that is good.
 type Verified struct {
 	Email     string
 	ExpiresAt time.Time
 }
 
-// IssueConfirmation mails the link and the code anew.
+// IssueConfirmation mails a new link and code.
 //
 // Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
 func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
@@ -36,7 +36,7 @@ func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, addre
 	return s.issueTo(ctx, p, address, a)
 }
 
-// IssueConfirmationAgain mails another one to the person whom an older link was sent to.
+// IssueConfirmationAgain mails a new link and code to the address that an older link was sent to.
 //
 // Errors: IssueConfirmation's, token_invalid, token_expired.
 func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (challenge.Issued, error) {
@@ -47,8 +47,11 @@ func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, 
 	return s.issueTo(ctx, p, a.Email, a)
 }
 
-func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.Address, a *account.Account) (challenge.Issued, error) {
-	answer := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}.At(admission.RequestConfirmation)
+func (s *Service) issueTo(
+	ctx context.Context, p *portal.Portal, address email.Address, a *account.Account,
+) (challenge.Issued, error) {
+	situation := admission.Situation{Portal: p, Address: address, Account: a, Now: s.clock.Now()}
+	answer := situation.At(admission.RequestConfirmation)
 	if err := answer.Err(); err != nil {
 		return challenge.Issued{}, err
 	}
@@ -63,21 +66,29 @@ func (s *Service) issueTo(ctx context.Context, p *portal.Portal, address email.A
 
 // Verify says whether a secret is good. Errors: onetime's.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, presented challenge.Credential) (Verified, error) {
-	found, err := s.mail.Check(ctx, p, onetime.Confirmation, presented, audit.Confirmation)
-	return Verified{found.Email, found.ExpiresAt}, err
+	checked, err := s.mail.Check(ctx, p, confirming(presented))
+	return Verified{checked.Email, checked.ExpiresAt}, err
 }
 
-// Confirm proves the mailbox: the account is verified from now on. It tells what comes next. Errors: onetime's.
-func (s *Service) Confirm(ctx context.Context, p *portal.Portal, presented challenge.Credential) (next admission.Next, err error) {
+// confirming is a credential presented to confirm an address.
+func confirming(c challenge.Credential) challenge.Presented {
+	return challenge.Presented{Credential: c, Purpose: onetime.Confirmation, Event: audit.Confirmation}
+}
+
+// Confirm proves the mailbox, which makes a registration an account, and gives the next step. Errors: onetime's.
+func (s *Service) Confirm(
+	ctx context.Context, p *portal.Portal, presented challenge.Credential,
+) (next admission.Next, err error) {
 	now := s.clock.Now()
-	err = s.mail.Redeem(ctx, p, onetime.Confirmation, presented, audit.Confirmation, nil,
-		func(ctx context.Context, a *account.Account, found onetime.Checked) error {
-			if err := s.accounts.Confirm(ctx, p.ID, a, found.SecurityStamp, now); err != nil {
+	err = s.mail.Redeem(ctx, p, confirming(presented), challenge.Redemption{
+		Apply: func(ctx context.Context, a *account.Account, checked onetime.Checked) error {
+			if err := s.accounts.Confirm(ctx, p.ID, a, checked.SecurityStamp, now); err != nil {
 				return err
 			}
 			a.Confirmed = &now
 			next = admission.Situation{Portal: p, Account: a, Now: now}.NextOfOwner()
-			return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, found.EmailDigest))
-		})
+			return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.Confirmation, a.ID, checked.EmailDigest))
+		},
+	})
 	return next, err
 }

@@ -1,19 +1,18 @@
-// Package registration lets people make accounts of their own, and prove that the mailbox is theirs.
+// Package registration lets people make accounts for themselves, and prove that the mailbox is theirs.
 package registration
 
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/admission"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
-	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
@@ -30,7 +29,7 @@ type Service struct {
 	clock       clock.Clock
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what NewService needs. All are required.
 type Dependencies struct {
 	Accounts    *account.Repository
 	Invitations *invitation.Service
@@ -40,10 +39,11 @@ type Dependencies struct {
 	Now         clock.Clock
 }
 
-// NewService registers people with the parts.
+// NewService makes a service of its dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
-		accounts: with.Accounts, invitations: with.Invitations, passwords: with.Passwords, mail: with.Mail, audit: with.Audit, clock: with.Now,
+		accounts: with.Accounts, invitations: with.Invitations, passwords: with.Passwords, mail: with.Mail,
+		audit: with.Audit, clock: with.Now,
 	}
 }
 
@@ -56,25 +56,25 @@ type New struct {
 	Locale     string
 }
 
-// Registered is what comes after a registration.
+// Registered is the outcome of a registration.
 type Registered struct {
 	Next    admission.Next
 	Receipt delivery.Receipt
 }
 
-// registerTries is how often a registration starts anew because the address changed hands meanwhile.
+// registerTries is how often a registration starts anew because the holder of the address changed meanwhile.
 const registerTries = 3
 
-// errTaken means that an account which a registration does not replace came between.
-var errTaken = errors.New("registration: the address was taken meanwhile")
+// errHolderChanged means that the address got another holder after it was read.
+var errHolderChanged = errors.New("registration: the address got another holder meanwhile")
 
-// Register makes an account whose mailbox is still to be proved: an unverified one, which reserves nothing. Registering
-// again replaces its password and names. The owner of the mailbox is told, and only a proof makes the account last.
+// Register makes an unverified account, which reserves nothing. Registering again replaces its password and names.
+// The owner of the mailbox is mailed, and only their confirmation makes it an account that lasts.
 //
-// Errors: pending_invitation, email_already_registered (open portals); registration_closed, password_rejected (reasons),
-// resend_too_soon.
+// Errors: pending_invitation, email_already_registered (open portals); registration_closed, password_rejected
+// (reasons), resend_too_soon.
 func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Registered, error) {
-	if p.Private() { // the settings alone decide, before any account is read
+	if p.Private() { // the settings alone decide, and no account is read before
 		situation := admission.Situation{Portal: p, Now: s.clock.Now()}
 		if err := situation.At(admission.Register).Err(); err != nil {
 			return Registered{}, err
@@ -84,30 +84,30 @@ func (s *Service) Register(ctx context.Context, p *portal.Portal, n New) (Regist
 	if err != nil {
 		return Registered{}, err
 	}
-	hash, err := s.passwords.Set(ctx, p, n.Email, n.Password) // whoever has the address: the same work for all
+	hash, err := s.passwords.Set(ctx, p, n.Email, n.Password) // always hashed: the same work for every address
 	if err != nil {
 		return Registered{}, err
 	}
-	for range registerTries {
+	return database.Retry(registerTries, errHolderChanged, func() (Registered, error) {
 		registered, err := s.register(ctx, p, n, hash, has)
-		if !errors.Is(err, errTaken) {
-			return registered, err
+		if errors.Is(err, errHolderChanged) {
+			var readErr error
+			if has, readErr = s.holderOf(ctx, p, n.Email); readErr != nil {
+				err = readErr
+			}
 		}
-		if has, err = s.holderOf(ctx, p, n.Email); err != nil {
-			return Registered{}, err
-		}
-	}
-	return Registered{}, fault.New(fault.Unavailable).After(time.Second)
+		return registered, err
+	})
 }
 
-// holder is who has the address that a person registers.
+// holder is the holder of the address that a person registers.
 type holder struct {
 	owner       *account.Account    // nil for none
-	invited     *invitation.Waiting // nil for none that is pending
-	replaceable bool                // whether the registration takes the owner's place
+	invited     *invitation.Waiting // nil for no pending invitation
+	replaceable bool                // whether the registration takes the place of owner
 }
 
-// holderOf finds who has an address.
+// holderOf finds the holder of an address.
 //
 // Errors, at open portals: pending_invitation, email_already_registered, registration_closed.
 func (s *Service) holderOf(ctx context.Context, p *portal.Portal, address email.Address) (holder, error) {
@@ -125,7 +125,10 @@ func (s *Service) holderOf(ctx context.Context, p *portal.Portal, address email.
 	return has, situation.At(admission.Register).Err()
 }
 
-func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash string, has holder) (Registered, error) {
+// register makes one attempt. Errors: errHolderChanged, resend_too_soon.
+func (s *Service) register(
+	ctx context.Context, p *portal.Portal, n New, hash string, has holder,
+) (Registered, error) {
 	unverified, err := s.unverified(n, hash)
 	if err != nil {
 		return Registered{}, err
@@ -136,7 +139,7 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 		mail = s.invitationAgain(p, n.Email, has.invited)
 	case has.replaceable:
 		mail.Account, mail.Kind = unverified, delivery.Confirm
-	case owner.Disabled != nil: // nobody is told
+	case owner.Disabled != nil: // nobody is mailed
 	case owner.Confirmed == nil:
 		mail.Account, mail.Kind = owner, delivery.Confirm
 	default:
@@ -155,9 +158,11 @@ func (s *Service) register(ctx context.Context, p *portal.Portal, n New, hash st
 	return Registered{next, issued.Receipt}, nil
 }
 
-// invitationAgain is the mail that brings an invited person the invitation instead of a confirmation, with as many
-// statements: no account is made, and an unverified one on the address goes.
-func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invited *invitation.Waiting) challenge.Request {
+// invitationAgain mails an invited person the invitation instead of a confirmation, with the same number of
+// statements. It makes no account, and deletes an unverified one with the address.
+func (s *Service) invitationAgain(
+	p *portal.Portal, address email.Address, invited *invitation.Waiting,
+) challenge.Request {
 	mail := s.invitations.CodeMail(p, address, invited)
 	sent := mail.Then
 	mail.Then = func(ctx context.Context, messageID ids.Delivery) error {
@@ -169,7 +174,7 @@ func (s *Service) invitationAgain(p *portal.Portal, address email.Address, invit
 	return mail
 }
 
-// unverified is the account of a registration.
+// unverified makes the account of a registration.
 func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 	now := s.clock.Now()
 	a, err := account.New(n.Email, n.Locale, now)
@@ -180,14 +185,14 @@ func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 	return a, nil
 }
 
-// replace puts a registration in its place. It runs the same statements where an owner keeps it out, so that a stranger
-// at a private portal learns nothing from the time it takes.
+// replace writes a registration. It runs the same statements when the owner of the address keeps it out, so that its
+// time tells a stranger nothing at a private portal.
 //
-// Errors: errTaken when the address changed hands meanwhile.
+// Errors: errHolderChanged.
 func (s *Service) replace(ctx context.Context, p *portal.Portal, unverified *account.Account, has holder) error {
 	replaced, err := s.accounts.ReplaceUnverified(ctx, p.ID, unverified)
 	if err == nil && replaced != has.replaceable {
-		err = errTaken
+		err = errHolderChanged
 	}
 	return err
 }
