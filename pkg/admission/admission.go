@@ -1,7 +1,7 @@
-// Package admission decides why a person cannot get in. What is known of an address at a portal goes in as a Situation;
-// an ordered list of findings comes out. Login, lookup, registration, confirmation, reset, invitation and one-time
-// secrets all ask this list, so that they agree, and so that a state which the list does not know refuses nobody. The
-// package does no I/O.
+// Package admission decides why a person cannot get in. A Situation, the known facts of an address at a portal, goes
+// in. An ordered list of findings comes out. Login, lookup, registration, confirmation, reset, invitation and
+// one-time secrets all ask this list, so that they agree, and so that a state that the list does not know refuses
+// nobody. The package does no I/O.
 package admission
 
 import (
@@ -13,26 +13,26 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Situation is what is known of an address at a portal at one moment. A member that a door does not need may be left
-// out: nothing known is nothing that refuses.
+// Situation holds the known facts of an address at a portal at one moment. Members that a door does not need may be
+// left out: an unknown fact refuses nobody.
 type Situation struct {
 	Portal     *portal.Portal
 	Address    email.Address
 	Account    *account.Account // nil for none
-	Invitation *Invitation      // the one that holds the address; nil for none
-	Lock       lockout.State    // of the password that is asked for
+	Invitation *Invitation      // the invitation that holds the address; nil for none
+	Lock       lockout.State    // of the password that the door asks for
 	Resource   string           // what the person wants to reach; "" for nothing in particular
 	Now        time.Time
 }
 
-// Invitation is what matters here of an invitation that was neither accepted nor deleted.
+// Invitation holds the facts of an invitation that was neither accepted nor deleted.
 type Invitation struct {
 	ExpiresAt time.Time
-	// KeyLost is set when its code was derived under a secret key that is no longer configured.
+	// KeyLost is set when the secret key of its code is no longer configured.
 	KeyLost bool
 }
 
-// Next is the step that a login page shows after an address was typed.
+// Next is the step that a login page shows after a person typed an address.
 type Next string
 
 // The steps.
@@ -44,8 +44,8 @@ const (
 	NextLoginCode    Next = "login_code"
 )
 
-// Next is the first step that fits an address which somebody typed. A private portal answers from its settings alone.
-// Where an open portal knows neither an account nor a pending invitation there is no step, and the Lookup door refuses.
+// Next is the first step that fits an address. A private portal answers from its settings alone. An open portal that
+// knows neither an account nor a pending invitation answers "", and its Lookup door refuses.
 func (s Situation) Next() Next {
 	switch {
 	case s.Portal.Private():
@@ -58,8 +58,8 @@ func (s Situation) Next() Next {
 	return s.NextOfOwner()
 }
 
-// NextOfOwner is the next step of the person who made the account or proved the mailbox: a private portal hides nothing
-// from them.
+// NextOfOwner is the next step of the person who made the account or proved the mailbox: a private portal hides
+// nothing from them.
 func (s Situation) NextOfOwner() Next {
 	switch {
 	case !s.Portal.Allows(portal.Password):
@@ -72,7 +72,7 @@ func (s Situation) NextOfOwner() Next {
 	return NextPassword
 }
 
-// firstMethod is the step of a person of whom nothing is known.
+// firstMethod is the step of an address of which nothing is known.
 func (s Situation) firstMethod() Next {
 	if s.Portal.Allows(portal.Password) {
 		return NextPassword
@@ -93,11 +93,11 @@ func (s Situation) unconfirmed() bool {
 // unverified reports whether the account is a registration whose mailbox nobody has proved.
 func (s Situation) unverified() bool { return s.Account != nil && s.Account.UnverifiedSince != nil }
 
-// registered reports whether an account owns the address. An unverified registration owns nothing.
+// registered reports whether an account owns the address. An unverified registration does not own it.
 func (s Situation) registered() bool { return s.Account != nil && !s.unverified() }
 
-// Replaceable reports whether a new registration takes the place of what has the address: nothing, or an unverified
-// registration. One that an administrator disabled stays.
+// Replaceable reports whether a new registration may take the address: it has no account, or an unverified
+// registration that no administrator disabled.
 func (s Situation) Replaceable() bool {
 	return s.Account == nil || s.unverified() && s.Account.Disabled == nil
 }

@@ -56,7 +56,7 @@ var invitations = map[string]*Invitation{
 	"keyless": {ExpiresAt: noon.Add(time.Hour), KeyLost: true},
 }
 
-// lock is the state of a lock after inARow failures that ends at some time; the zero time is none.
+// lock is the state of a lock after inARow failures in a row, which ends at until; the zero time is no lock.
 func lock(inARow int64, until time.Time) lockout.State {
 	var state lockout.State
 	members := state.Scanned()
@@ -67,7 +67,7 @@ func lock(inARow int64, until time.Time) lockout.State {
 	return state
 }
 
-// doors of the tables below, by their headings.
+// doors are the headings of the tables below.
 var doors = map[string]Door{
 	"lookup": Lookup, "before": BeforePassword, "after": AfterPassword, "own": OwnPassword, "register": Register,
 	"confirm": RequestConfirmation, "reset": RequestReset, "resend": ResendInvitation, "secret": UseSecret,
@@ -120,7 +120,7 @@ password,unverified           expired     password  .       .       wrong     . 
 password,unverified,disabled  -           password  .       .       wrong     silent    silent   silent  silent  expired
 `
 
-// said is what a door answers, in the words of the tables.
+// said is the answer of a door in the words of the tables.
 func said(a Answer) string {
 	switch {
 	case a.Open():
@@ -174,7 +174,7 @@ func requireDoors(t *testing.T, what string, s Situation, want map[Door]string) 
 	}
 }
 
-// with is a copy of want in which some doors answer otherwise.
+// with is a copy of want in which the changed doors answer code.
 func with(want map[Door]string, code string, changed ...Door) map[Door]string {
 	copied := map[Door]string{}
 	for door, said := range want {
@@ -186,7 +186,7 @@ func with(want map[Door]string, code string, changed ...Door) map[Door]string {
 	return copied
 }
 
-// requireLocks holds that a lock is told before all else where a password is tried, at every portal, and nowhere else.
+// requireLocks checks that a lock is told before all else when a password is tried, at every portal, and nowhere else.
 func requireLocks(t *testing.T, what string, s Situation, want map[Door]string) {
 	t.Helper()
 	for _, tt := range []struct {
@@ -210,7 +210,7 @@ func requireLocks(t *testing.T, what string, s Situation, want map[Door]string) 
 	}
 }
 
-// requireSettings holds what the portal's settings change.
+// requireSettings checks the settings that close or open a door.
 func requireSettings(t *testing.T, what string, s Situation, want map[Door]string) {
 	t.Helper()
 	settings := s.Portal.Settings
@@ -223,7 +223,7 @@ func requireSettings(t *testing.T, what string, s Situation, want map[Door]strin
 	}
 	for _, closed := range []string{portal.RegistrationInviteOnly, portal.RegistrationClosed} {
 		expected := want
-		if want[Register] == "." || want[Register] == "silent" { // who is known at an open portal is told that first
+		if want[Register] == "." || want[Register] == "silent" { // an open portal tells what it knows first
 			expected = with(want, "registration_closed", Register)
 		}
 		requireDoors(t, closed+": "+what, alter(func(p *portal.Settings) { p.Registration = closed }), expected)
@@ -256,7 +256,7 @@ func requireSettings(t *testing.T, what string, s Situation, want map[Door]strin
 	requireDoors(t, "a resource that is not granted: "+what, s, expected)
 }
 
-// TestReplies holds what a problem says beside its code.
+// TestReplies checks the members of the faults.
 func TestReplies(t *testing.T) {
 	t.Parallel()
 	settings := portal.Defaults()
@@ -275,7 +275,7 @@ func TestReplies(t *testing.T) {
 	require.NoError(t, s.At(UseSecret).Err())
 }
 
-// TestTold holds what each portal tells of a fault that the ledger of secrets found by itself.
+// TestTold checks how each portal tells a fault that the ledger of secrets found by itself.
 func TestTold(t *testing.T) {
 	t.Parallel()
 	open, private := portal.Defaults(), portal.Defaults()

@@ -2,15 +2,16 @@ package admission
 
 import "github.com/latchkey-auth/latchkey/pkg/fault"
 
-// Door is a point at which a person may be refused.
+// Door is a call that may refuse a person, or one point of such a call.
 type Door int
 
-// The doors. A login has two: what is said before the password is known to be right must tell nobody whose it is.
+// The doors. A login has two, because an answer before the password was found right must not tell whether the address
+// has an account.
 const (
 	Lookup Door = iota
 	BeforePassword
 	AfterPassword
-	OwnPassword // changing it, in a session
+	OwnPassword // a change of password in a session
 	Register
 	RequestConfirmation
 	RequestReset
@@ -18,22 +19,22 @@ const (
 	UseSecret // a one-time secret, verified or redeemed
 )
 
-// Answer is what a door says.
+// Answer is the answer of a door.
 type Answer struct {
-	// Finding is the one that refuses; nil where the door is open.
+	// Finding is the finding that refuses; nil when the door is open.
 	Finding *Finding
-	// told is what the caller learns; nil where the door is open, or a private portal keeps silent.
+	// told is the fault that the caller is answered; nil when the door is open, or a private portal keeps silent.
 	told *fault.Error
 }
 
 // Open reports whether nothing refuses.
 func (a Answer) Open() bool { return a.Finding == nil }
 
-// Silent reports whether a private portal refuses without saying so: the caller is answered as everybody is, the same
-// rows are written, and nobody is sent anything.
+// Silent reports whether a private portal refuses without saying so: the caller gets the usual answer, the usual rows
+// are written, and nothing is sent.
 func (a Answer) Silent() bool { return a.Finding != nil && a.told == nil }
 
-// Err is what the caller is told; nil where the door is open or silent.
+// Err is the fault that the caller is answered; nil when the door is open or silent.
 func (a Answer) Err() error {
 	if a.told == nil {
 		return nil
@@ -44,9 +45,9 @@ func (a Answer) Err() error {
 // Code is the code of Err.
 func (a Answer) Code() fault.Code { return fault.CodeOf(a.Err()) }
 
-// At asks a door. The first finding that refuses there is the answer, and one that is told goes before one that a private
-// portal keeps silent about. One that a private portal disguises as another goes before all others: after them, they
-// would tell what it hides.
+// At asks a door. The answer is the first finding that refuses there. A finding that is told goes before one that a
+// private portal keeps silent about. A finding that a private portal disguises as another goes before all: otherwise
+// the others would tell what it hides.
 func (s Situation) At(door Door) Answer {
 	var told, silent Answer
 	for _, finding := range s.Findings() {
@@ -70,8 +71,8 @@ func (s Situation) At(door Door) Answer {
 	return told
 }
 
-// Told is what a portal tells of a finding that something below has made sure of by itself, such as the ledger of
-// one-time secrets of a disabled account. A code that the door does not know is told as it is.
+// Told is the fault that a portal answers for a finding that another package found by itself, such as a disabled
+// account that the ledger of one-time secrets refuses. A code that the door does not know is answered unchanged.
 func (s Situation) Told(door Door, code fault.Code) error {
 	for _, r := range rules {
 		if reply, refuses := r.at[door]; refuses && reply.open == code {
@@ -83,7 +84,7 @@ func (s Situation) Told(door Door, code fault.Code) error {
 	return fault.New(code)
 }
 
-// told makes the fault of a reply; nil where the portal keeps silent.
+// told makes the fault of a reply; nil when the portal keeps silent.
 func (f Finding) told(s Situation, reply reply) *fault.Error {
 	code := reply.open
 	if s.Portal.Private() {

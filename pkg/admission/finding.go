@@ -10,33 +10,32 @@ import (
 
 // Finding is one reason why a person is refused somewhere.
 type Finding struct {
-	// Code names the reason, in the words of problem codes where a problem has it.
+	// Code names the reason. It is a problem's code if a problem has this reason.
 	Code string
 	rule rule
 }
 
-// reply is what a door answers: the code of a problem. A private portal has a code of its own; "" keeps silent.
+// reply holds the problem codes that a door answers at open and at private portals; "" keeps silent.
 type reply struct{ open, private fault.Code }
 
-// always is told at every portal.
+// always answers the same code at every portal.
 func always(code fault.Code) reply { return reply{code, code} }
 
-// silently is told at open portals alone.
+// silently answers the code at open portals alone.
 func silently(code fault.Code) reply { return reply{open: code} }
 
-// disguises reports whether a private portal tells another reason instead.
+// disguises reports whether a private portal answers another reason instead.
 func (r reply) disguises() bool { return r.private != "" && r.private != r.open }
 
-// rule is a reason, when it holds, and what each door says then. A door that is not listed stays open.
+// rule is a reason, the condition under which it holds, and the replies of the doors that it closes.
 type rule struct {
 	code    string
 	holds   func(Situation) bool
 	at      map[Door]reply
-	explain func(Situation, *fault.Error) // adds what the problem says beside its code
+	explain func(Situation, *fault.Error) // adds members to the fault
 }
 
-// rules are every reason there is, in the order in which they have to be solved: the first that refuses at a door is
-// what it answers.
+// rules are all reasons, in the order in which a person has to solve them. A door answers the first that refuses.
 var rules = []rule{
 	{
 		code:  "channel_unavailable",
@@ -141,7 +140,7 @@ var rules = []rule{
 	},
 }
 
-// Findings are all reasons that hold, in the order in which they have to be solved.
+// Findings are all reasons that hold, in the order in which a person has to solve them.
 func (s Situation) Findings() []Finding {
 	var found []Finding
 	for _, r := range rules {
@@ -152,10 +151,10 @@ func (s Situation) Findings() []Finding {
 	return found
 }
 
-// mailable reports whether the invitation can be redeemed, and its code derived once more.
+// mailable reports whether the invitation can be redeemed and its code can still be derived.
 func (s Situation) mailable() bool { return s.Invited() && !s.Invitation.KeyLost }
 
-// didYouMean adds the addresses that were probably meant.
+// didYouMean adds the addresses that the person probably meant.
 func didYouMean(s Situation, told *fault.Error) {
 	if meant := email.Suggest(s.Address.Canonical(), nil); len(meant) > 0 {
 		_ = told.With("did_you_mean", meant)

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 )
 
-// bench runs what prepare gives on each database, by as many callers at once; n counts the calls.
+// bench runs the function that prepare returns, on each database and with many concurrent callers; n counts the calls.
 func bench(b *testing.B, callers int, prepare func(b *testing.B, d *desk) func(n int) error) {
 	for _, dialect := range databasetest.Dialects() {
 		b.Run(string(dialect), func(b *testing.B) {
@@ -45,7 +45,7 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
-// BenchmarkVerifyForged is what a stranger who guesses costs.
+// BenchmarkVerifyForged measures the cost of a guessed code.
 func BenchmarkVerifyForged(b *testing.B) {
 	c := codes{ringOf(b, 1)}
 	code := c.must(b, there, serial{1, 0, c.ring.Primary()})

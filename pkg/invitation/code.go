@@ -14,13 +14,13 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// A code is 20 characters of Crockford's base32: 25 bits of the invitation's number, 10 of its counter, and 65 of a MAC
-// over both and the portal. It is derived whenever it is needed, and stands nowhere.
+// A code is 20 characters of Crockford's base32: 25 bits of the invitation's number, 10 bits of its counter, and 65
+// bits of a MAC over both and the portal. It is derived whenever it is needed, and never stored.
 const (
 	alphabet    = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	codeLength  = 20
 	groupLength = 5
-	bits        = 5 // of a character
+	bits        = 5 // per character
 
 	counterBits  = 10
 	serialLength = (25 + counterBits) / bits
@@ -33,10 +33,10 @@ var crockford = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding)
 
 const codePurpose keyring.Purpose = "invitation-code"
 
-// codes derives codes, and knows its own again.
+// codes derives codes, and checks them.
 type codes struct{ ring *keyring.Ring }
 
-// derive gives the code of an invitation in groups of five. Errors: keyring.ErrUnknownKey.
+// derive gives the code of an invitation, in groups of five characters. Errors: keyring.ErrUnknownKey.
 func (c codes) derive(portalID ids.Portal, of serial) (string, error) {
 	plain, err := c.plain(portalID, of)
 	if err != nil {
@@ -57,10 +57,11 @@ func (c codes) plain(portalID ids.Portal, of serial) (string, error) {
 	}
 	// The 35 bits of the head fill seven characters when they begin at the first bit of a byte.
 	aligned := binary.BigEndian.AppendUint64(nil, head<<(64-serialLength*bits))
-	return crockford.EncodeToString(aligned)[:serialLength] + crockford.EncodeToString(mac)[:codeLength-serialLength], nil
+	code := crockford.EncodeToString(aligned)[:serialLength] + crockford.EncodeToString(mac)
+	return code[:codeLength], nil
 }
 
-// read gives what a code was derived from, however it was typed. It asks no database.
+// read gives the serial that a code was derived from. It forgives spelling, and needs no database.
 //
 // Errors: token_invalid.
 func (c codes) read(portalID ids.Portal, typed string) (serial, error) {
@@ -68,7 +69,8 @@ func (c codes) read(portalID ids.Portal, typed string) (serial, error) {
 	if !ok {
 		return serial{}, fault.New(fault.TokenInvalid)
 	}
-	aligned, err := crockford.DecodeString(plain[:serialLength+1]) // eight characters are five bytes; the last is of the MAC
+	// Eight characters are five bytes. The last character belongs to the MAC.
+	aligned, err := crockford.DecodeString(plain[:serialLength+1])
 	if err != nil {
 		return serial{}, fault.New(fault.TokenInvalid)
 	}
@@ -86,12 +88,13 @@ func (c codes) read(portalID ids.Portal, typed string) (serial, error) {
 	return serial{}, fault.New(fault.TokenInvalid)
 }
 
-// plainCode drops what a code was grouped, typed or pasted with, and reads letters as the digits that they look like.
+// plainCode removes spaces, dashes and invisible characters from a code, and reads letters as the digits that they
+// look like. ok is false for text that cannot be a code.
 func plainCode(typed string) (plain string, ok bool) {
 	code := make([]byte, 0, codeLength)
 	for _, r := range strings.ToUpper(norm.NFKC.String(typed)) {
 		switch {
-		case unicode.IsSpace(r), unicode.In(r, unicode.Dash, unicode.Cf): // Cf hides in what is copied from a mail
+		case unicode.IsSpace(r), unicode.In(r, unicode.Dash, unicode.Cf): // mails are copied with invisible Cf characters
 			continue
 		case r == 'O':
 			r = '0'

@@ -37,7 +37,7 @@ func (c codes) must(t testing.TB, portalID ids.Portal, of serial) string {
 	return code
 }
 
-// serials are those at the limits, and some between.
+// serials are the smallest and largest ones, and some between.
 func serials(key keyring.ID) []serial {
 	var all []serial
 	for _, number := range []int64{1, 2, 31, 32, 1<<24 + 5, maxNumber - 1, maxNumber} {
@@ -94,8 +94,7 @@ func TestCodeLayout(t *testing.T) {
 	}
 }
 
-// Codes that are in people's mailboxes were made five bits at a time, as byFiveBits does. Those of encoding/base32 must
-// be the very same.
+// Codes in people's mailboxes were encoded five bits at a time, as byFiveBits does. encoding/base32 must give the same.
 func TestCodesAreThoseOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	c := codesOf(t, 2, 1)
@@ -133,7 +132,7 @@ func byFiveBits(t *testing.T, ring *keyring.Ring, portalID ids.Portal, of serial
 	return string(code)
 }
 
-// TestMACOfEveryBit holds each of the 13 characters of a MAC to be of all 32 kinds over many codes.
+// TestMACOfEveryBit checks that each of the 13 characters of a MAC takes all 32 values over many codes.
 func TestMACOfEveryBit(t *testing.T) {
 	t.Parallel()
 	c := codesOf(t, 1)

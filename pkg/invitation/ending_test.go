@@ -18,7 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
-// requireErased holds that the row of an invitation tells nothing of a person, and is there all the same.
+// requireErased checks that the row of an invitation still exists, and tells nothing of a person.
 func (d *desk) requireErased(id ids.Invitation) {
 	d.t.Helper()
 	var address, canonical, search, roles, entitlements, metadata, inviter string
@@ -55,7 +55,7 @@ func TestDelete(t *testing.T) {
 		require.Equal(t, 2, d.count(`SELECT COUNT(*) FROM deliveries WHERE portal_id = ? AND network = ''`, d.portal.ID))
 		require.Equal(t, 1, d.audited(audit.InvitationDeleted, "success"))
 		require.Equal(t, 1, d.count(`SELECT COUNT(*) FROM audit_events WHERE portal_id = ? AND type = ? AND email_digest = ?`,
-			d.portal.ID, audit.InvitationDeleted, d.subject(d.portal, i)))
+			d.portal.ID, audit.InvitationDeleted, d.digestOf(d.portal, i)))
 		requireCode(t, fault.NotFound, d.Delete(d.ctx, d.portal, i.ID))
 		requireCode(t, fault.NotFound, d.Delete(d.ctx, d.portal, ids.Invitation{UUID: uuid.New()}))
 		_, err = d.sendAgain(ann)
@@ -66,8 +66,8 @@ func TestDelete(t *testing.T) {
 	})
 }
 
-// TestDeleteOfOneThatIsOver also frees nothing else: an invitation that came after stays.
-func TestDeleteOfOneThatIsOver(t *testing.T) {
+// TestDeleteOfAnEndedInvitation checks that a newer invitation of the same address stays.
+func TestDeleteOfAnEndedInvitation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		older := d.invite(ann)
@@ -84,8 +84,8 @@ func TestDeleteOfOneThatIsOver(t *testing.T) {
 	})
 }
 
-// TestForget deletes a person with every invitation that was his: the one he accepted, those of his address before, and
-// one that stands beside his account after a race.
+// TestForget deletes a person with all their invitations: the one they accepted, the older ones of their address, and an
+// open one that a race left next to their account.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -115,7 +115,7 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// TestForgetIsOneTransaction takes the deletion of a person back with what belongs to it.
+// TestForgetIsOneTransaction rolls the deletion of a person back, and finds every row again.
 func TestForgetIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -144,8 +144,8 @@ func TestAnAccountEndsTheInvitationsOfItsAddress(t *testing.T) {
 		d.time.pass(term)
 		i, other := d.invite("Ann@example.com"), d.invite("bob@example.com")
 		d.time.pass(time.Hour)
-		d.claim("ANN@example.com")
-		require.Equal(t, i, d.again(i), "a claim ends nothing")
+		d.register("ANN@example.com")
+		require.Equal(t, i, d.again(i), "a registration ends nothing")
 		a := d.person("ANN@example.com")
 		ended := d.again(i)
 		require.Equal(t, Expired, ended.Status(d.clock.Now()))
@@ -167,7 +167,7 @@ func TestAnAccountEndsTheInvitationsOfItsAddress(t *testing.T) {
 	})
 }
 
-// TestAccountsEndInvitations gives addresses accounts in the ways that administrators have.
+// TestAccountsEndInvitations makes accounts for addresses in every way that administrators can.
 func TestAccountsEndInvitations(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

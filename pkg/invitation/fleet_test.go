@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// fleet is the instances of an installation: two over one Postgres, each with connections of its own; one over SQLite,
-// which is embedded.
+// fleet holds the instances of an installation: two that share a Postgres, each with its own connections; or one on
+// SQLite, which is embedded.
 type fleet []*desk
 
 func eachFleet(t *testing.T, fn func(t *testing.T, f fleet)) {
@@ -34,10 +34,10 @@ func eachFleet(t *testing.T, fn func(t *testing.T, f fleet)) {
 	}
 }
 
-// at is the instance that the nth caller has.
+// at is the instance that the nth caller uses.
 func (f fleet) at(nth int) *desk { return f[nth%len(f)] }
 
-// eachRound is eachFleet, again and again, with an address of its own for each round.
+// eachRound is eachFleet, repeated with a new address in each round.
 func eachRound(t *testing.T, fn func(t *testing.T, f fleet, nth int, address string)) {
 	t.Helper()
 	eachFleet(t, func(t *testing.T, f fleet) {
@@ -48,7 +48,7 @@ func eachRound(t *testing.T, fn func(t *testing.T, f fleet, nth int, address str
 	})
 }
 
-// atOnce calls all at the same moment, and gives their answers in order.
+// atOnce runs all calls concurrently, and gives their answers in order.
 func atOnce(all ...func() error) []error {
 	answers, start := make([]error, len(all)), make(chan struct{})
 	var running sync.WaitGroup
@@ -71,7 +71,7 @@ func times(n int, call func(nth int) error) []func() error {
 	return all
 }
 
-// requireTally holds how often each code was answered.
+// requireTally checks how often each code was answered.
 func requireTally(t *testing.T, want map[fault.Code]int, answers []error) {
 	t.Helper()
 	got := make(map[fault.Code]int)
@@ -81,10 +81,10 @@ func requireTally(t *testing.T, want map[fault.Code]int, answers []error) {
 	require.Equal(t, want, got, "%v", errors.Join(answers...))
 }
 
-// outcome is what all those that raced were answered.
+// outcome is the answers of all calls of a race.
 type outcome [2]fault.Code
 
-// requireOneOf holds a race of two to have ended as if one had come after the other.
+// requireOneOf checks that a race of two ended as if one call had come after the other.
 func requireOneOf(t *testing.T, answers []error, want ...outcome) outcome {
 	t.Helper()
 	require.Len(t, answers, 2)
@@ -93,7 +93,7 @@ func requireOneOf(t *testing.T, answers []error, want ...outcome) outcome {
 	return got
 }
 
-// after calls once it has read the database n times, so that each round meets the other one at another point.
+// after runs a call once the database was read n times, so that each round meets the other call at another point.
 func (d *desk) after(n int, call func() error) func() error {
 	return func() error {
 		for range n {
@@ -103,7 +103,7 @@ func (d *desk) after(n int, call func() error) func() error {
 	}
 }
 
-// requireSound holds what is true of the whole portal however calls raced.
+// requireSound checks what must be true of a portal after any race.
 func (d *desk) requireSound() {
 	d.t.Helper()
 	id := d.portal.ID
@@ -123,7 +123,7 @@ func (d *desk) requireSound() {
 		"the account is of the address that was invited")
 }
 
-// holding is how many accounts, pending invitations and sessions an address has.
+// holding counts the accounts, pending invitations and sessions of an address.
 type holding struct{ accounts, pending, sessions int }
 
 func (d *desk) holding(address string) holding {

@@ -31,7 +31,7 @@ func (d *desk) inviteMany(n int) []*Invitation {
 	return all
 }
 
-// TestNobodyGuesses tries codes of any characters, and MACs of any bits on numbers and counters that are there.
+// TestNobodyGuesses tries random codes, and random MACs for numbers and counters that exist.
 func TestNobodyGuesses(t *testing.T) {
 	t.Parallel()
 	const pending, guesses = 1000, 10_000
@@ -63,8 +63,8 @@ func TestNobodyGuesses(t *testing.T) {
 	})
 }
 
-// TestForgedRedeemCostsNothing holds that a forged code is neither hashed for nor recorded: nobody fills the audit
-// trail with guesses.
+// TestForgedRedeemCostsNothing checks that a forged code causes no hash and no audit event: guesses cannot fill the audit
+// trail.
 func TestForgedRedeemCostsNothing(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

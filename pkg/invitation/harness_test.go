@@ -49,7 +49,7 @@ func (c *stoppedClock) now() time.Time { return time.UnixMilli(c.millis.Load()).
 
 func (c *stoppedClock) pass(d time.Duration) { c.millis.Add(d.Milliseconds()) }
 
-// desk is an instance of the program, as far as invitations go, and a portal of its installation.
+// desk is the part of an instance that invitations need, and a portal.
 type desk struct {
 	*Service
 	t        testing.TB
@@ -119,7 +119,7 @@ func each(t *testing.T, fn func(t *testing.T, d *desk)) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) { fn(t, newDesk(t, db)) })
 }
 
-// with is the same installation under other keys.
+// with is an instance over the same database with other secret keys.
 func (d *desk) with(keys ...byte) *desk {
 	d.t.Helper()
 	other := assemble(d.t, d.db, ringOf(d.t, keys...), d.time)
@@ -150,7 +150,7 @@ func addressOf(t testing.TB, typed string) email.Address {
 	return parsed
 }
 
-// wants is an invitation to be made, not mailed.
+// wants is a request for an invitation that is not mailed.
 func (d *desk) wants(address string) New {
 	d.t.Helper()
 	return New{
@@ -166,7 +166,7 @@ func (d *desk) invite(address string) *Invitation {
 	return i
 }
 
-// code is that of a pending invitation.
+// code is the code of a pending invitation.
 func (d *desk) code(i *Invitation) string {
 	d.t.Helper()
 	code, err := d.Code(d.portal, i)
@@ -183,7 +183,7 @@ func (d *desk) codeOf(of serial) string {
 	return code
 }
 
-// again is the invitation as it is by now.
+// again reads the invitation anew.
 func (d *desk) again(i *Invitation) *Invitation {
 	d.t.Helper()
 	now, err := d.Get(d.ctx, d.portal, i.ID)
@@ -191,7 +191,7 @@ func (d *desk) again(i *Invitation) *Invitation {
 	return now
 }
 
-// resend waits for the administrators' cool-down first.
+// resend resends an invitation after the administrators' cool-down.
 func (d *desk) resend(i *Invitation) *Invitation {
 	d.t.Helper()
 	d.time.pass(time.Minute)
@@ -230,8 +230,8 @@ func (d *desk) person(address string) *account.Account {
 	return a
 }
 
-// claim adds an account that somebody registered and nobody proved, with a session.
-func (d *desk) claim(address string) *account.Account {
+// register adds an unverified account, with a session.
+func (d *desk) register(address string) *account.Account {
 	d.t.Helper()
 	a, err := account.New(addressOf(d.t, address), "en", d.clock.Now())
 	require.NoError(d.t, err)
@@ -244,7 +244,7 @@ func (d *desk) claim(address string) *account.Account {
 	return a
 }
 
-// remove deletes an account and what belongs to it, as pkg/erasure does, which imports this package.
+// remove deletes an account and its rows, as pkg/erasure does, which imports this package.
 func (d *desk) remove(a *account.Account) error {
 	return d.db.InTx(d.ctx, func(ctx context.Context) error {
 		a, err := d.people.Get(ctx, d.portal, a.ID)
@@ -267,7 +267,7 @@ func (d *desk) exec(query string, args ...any) {
 	require.NoError(d.t, d.db.From(d.ctx).Exec(query, args...).Error)
 }
 
-// count is the one number that a query gives.
+// count is the number that a query gives.
 func (d *desk) count(query string, args ...any) (n int) {
 	d.t.Helper()
 	require.NoError(d.t, d.db.From(d.ctx).Raw(query, args...).Row().Scan(&n))
@@ -285,7 +285,7 @@ func requireCode(t testing.TB, want fault.Code, err error) {
 	require.Equal(t, want, fault.CodeOf(err), "%v", err)
 }
 
-// blocking is the id of the invitation that is in the way of another one.
+// blocking is the id of the pending invitation that a refusal names.
 func blocking(t testing.TB, err error) ids.Invitation {
 	t.Helper()
 	requireCode(t, fault.InvitationPending, err)

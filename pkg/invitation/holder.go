@@ -12,15 +12,15 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Holder is who has an address. Either member is nil where there is none; both are set where the account is an unverified
-// registration.
+// Holder is the account or the invitation that has an address. A member is nil for none. Both are set if the account
+// is an unverified registration.
 type Holder struct {
 	Account *account.Account
 	Waiting *Waiting
 }
 
-// Waiting is an invitation that holds its address: it was neither accepted nor deleted, and no account has come in its
-// place.
+// Waiting is an invitation that holds its address: it was neither accepted nor deleted, and no account ended it. It
+// may have expired.
 type Waiting struct {
 	ID        ids.Invitation
 	Counter   int64
@@ -38,7 +38,7 @@ func (w *Waiting) Facts() *admission.Invitation {
 	return &admission.Invitation{ExpiresAt: w.ExpiresAt}
 }
 
-// Holder finds who has an address, in one statement.
+// Holder finds the holder of an address, in one statement.
 func (s *Service) Holder(ctx context.Context, p *portal.Portal, address email.Address) (Holder, error) {
 	return s.repo.holder(ctx, p.ID, address)
 }

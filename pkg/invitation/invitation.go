@@ -1,5 +1,5 @@
-// Package invitation brings people in: an administrator invites an address, and whoever holds both the code and the
-// address makes an account, with everything that was meant for it.
+// Package invitation invites people: an administrator invites an address, and the person who has both the code and
+// the address makes an account with the invitation's roles, entitlements and metadata.
 package invitation
 
 import (
@@ -11,32 +11,32 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// Term limits (contract §4, invitation_ttl).
+// Limits of an invitation's term.
 const (
 	MinTerm = time.Minute
 	MaxTerm = 30 * 24 * time.Hour
 )
 
-// Kept is how long an invitation is kept after its end (contract §2).
+// Kept is how long an invitation is kept after it ended, to explain old codes.
 const Kept = 30 * 24 * time.Hour
 
-// Status says what has become of an invitation.
+// Status is the state of an invitation.
 type Status string
 
 // The statuses.
 const (
 	Pending  Status = "pending"
 	Accepted Status = "accepted"
-	Expired  Status = "expired" // its time is over, or an account made it needless
+	Expired  Status = "expired" // its term is over, or an account was made for its address in another way
 )
 
 // Statuses are all of them.
 func Statuses() []Status { return []Status{Pending, Accepted, Expired} }
 
-// Inviter is who invites: an account of the portal, or whoever else holds a key.
+// Inviter is an account of the portal, or else an API key, that invites.
 type Inviter struct {
 	AccountID ids.Account
-	Name      string // of the key, where it is no account
+	Name      string // of the API key; "" for an account
 }
 
 // New is an invitation to be made.
@@ -47,10 +47,10 @@ type New struct {
 	Metadata     json.RawMessage // an object
 	Locale       string
 	Term         time.Duration // between MinTerm and MaxTerm
-	Send         bool          // whether it is mailed
+	Send         bool          // by mail
 }
 
-// Invitation is one as it stands.
+// Invitation is a stored invitation.
 type Invitation struct {
 	ID           ids.Invitation
 	Email        email.Address
@@ -61,7 +61,7 @@ type Invitation struct {
 	Inviter      Inviter
 	Term         time.Duration
 	CreatedAt    time.Time
-	IssuedAt     time.Time // when its newest code was made
+	IssuedAt     time.Time // of its newest code
 	SentAt       *time.Time
 	ExpiresAt    time.Time
 	AcceptedAt   *time.Time
@@ -72,25 +72,26 @@ type Invitation struct {
 	deletedAt *time.Time
 	accountID ids.Account
 
-	// inviter is the account that invited, as it is now.
+	// inviter is the present state of the account that invited.
 	inviter person
-	// superseded says that a newer invitation was made for the address; taken, that the address has an account.
+	// superseded is set when a newer invitation was made for the address, taken when the address has an account. An
+	// unverified registration is no account here.
 	superseded, taken bool
 }
 
-// serial is what a code is derived from.
+// serial holds the facts that a code is derived from.
 type serial struct {
 	number  int64
 	counter int64
 	key     keyring.ID
 }
 
-// person is what is told of somebody who invites.
+// person is the part of an inviter's account that is shown. Its members are nil when the account is gone.
 type person struct {
 	email, givenName, familyName *string
 }
 
-// Status is what has become of the invitation by a time.
+// Status is the state of the invitation at a time.
 func (i *Invitation) Status(now time.Time) Status {
 	switch {
 	case i.AcceptedAt != nil:
@@ -102,7 +103,8 @@ func (i *Invitation) Status(now time.Time) Status {
 	}
 }
 
-// InvitedBy tells administrators who invited: the account's address, or the name of the key. "" is a person who is gone.
+// InvitedBy is the inviter as administrators see it: the account's address, or the name of the API key. It is "" when
+// the account is gone.
 func (i *Invitation) InvitedBy() string {
 	if i.inviter.email != nil {
 		return *i.inviter.email
@@ -110,7 +112,7 @@ func (i *Invitation) InvitedBy() string {
 	return i.Inviter.Name
 }
 
-// InviterName is the name of the person who invited, for the invited one to read; "" where it was no person.
+// InviterName is the name of the person who invited, as the invited person reads it; "" when an API key invited.
 func (i *Invitation) InviterName() string {
 	var name string
 	for _, part := range []*string{i.inviter.givenName, i.inviter.familyName} {

@@ -12,12 +12,12 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// MaxBatch is how many invitations are made in one transaction.
+// MaxBatch is the largest number of invitations that one transaction makes.
 const MaxBatch = 200
 
-// Invite invites an address: the claim that somebody may have on it gives way.
+// Invite invites an address. It deletes an unverified registration of the address.
 //
-// Errors: email_already_registered; invitation_pending, with the invitation_id of the one that is.
+// Errors: email_already_registered; invitation_pending (invitation_id).
 func (s *Service) Invite(ctx context.Context, p *portal.Portal, by Inviter, n New) (*Invitation, error) {
 	made, err := s.InviteAll(ctx, p, by, []New{n})
 	if err != nil {
@@ -29,26 +29,26 @@ func (s *Service) Invite(ctx context.Context, p *portal.Portal, by Inviter, n Ne
 	return s.Get(ctx, p, made[0].Invitation.ID)
 }
 
-// pending tells which invitation is in the way, if one is.
-func (s *Service) pending(ctx context.Context, p *portal.Portal, n New, why error) error {
-	if fault.CodeOf(why) != fault.InvitationPending {
-		return why
+// pending adds the id of the pending invitation to an invitation_pending fault. Other errors are returned unchanged.
+func (s *Service) pending(ctx context.Context, p *portal.Portal, n New, refusal error) error {
+	if fault.CodeOf(refusal) != fault.InvitationPending {
+		return refusal
 	}
 	holder, err := s.Holder(ctx, p, n.Email)
 	if err != nil || holder.Waiting == nil {
-		return why // it went meanwhile
+		return refusal // the invitation was deleted or accepted meanwhile
 	}
 	return fault.New(fault.InvitationPending).With("invitation_id", holder.Waiting.ID)
 }
 
-// Outcome is what came of inviting one of many.
+// Outcome is the result of one invitation of many.
 type Outcome struct {
 	Invitation *Invitation
 	Err        error // email_already_registered or invitation_pending
 }
 
-// InviteAll invites up to MaxBatch addresses in one transaction, each as Invite would: what stands in the way of one
-// does not stand in the way of another. What was made stands in the order of what was asked for.
+// InviteAll invites up to MaxBatch addresses in one transaction, each as Invite would. One that cannot be invited
+// does not stop the others. The outcomes are in the order of all.
 func (s *Service) InviteAll(ctx context.Context, p *portal.Portal, by Inviter, all []New) ([]Outcome, error) {
 	made := make([]Outcome, len(all))
 	for at := range all {
@@ -90,8 +90,8 @@ func (s *Service) prepare(by Inviter, n *New) (*Invitation, error) {
 	return i, nil
 }
 
-// invite writes what can be made, and notes why the rest cannot. Invitations are locked before accounts, as where they
-// are redeemed.
+// invite writes the invitations that can be made, and notes in the outcomes why the rest cannot. It locks invitations
+// before accounts, as redeeming does.
 func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Outcome) error {
 	canonical := make([]string, len(made))
 	for at, m := range made {
@@ -113,13 +113,13 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Outcome) 
 	for at, m := range made {
 		switch {
 		case m.Err != nil:
-		case !inserted[m.Invitation.ID]: // an expired one was renewed meanwhile
+		case !inserted[m.Invitation.ID]: // an expired invitation of the address was renewed meanwhile
 			made[at].Err = fault.New(fault.InvitationPending)
 		case !m.Invitation.DeliveryID.IsZero():
 			messages = append(messages, s.message(p, m.Invitation))
 		}
-		events[at] = audit.OfAddress(p.ID, audit.InvitationCreated, s.subject(p, m.Invitation)).Failed(made[at].Err)
-		if made[at].Err == nil { // else there is no invitation of this id
+		events[at] = audit.OfAddress(p.ID, audit.InvitationCreated, s.digestOf(p, m.Invitation)).Failed(made[at].Err)
+		if made[at].Err == nil { // else no invitation has this id
 			events[at] = events[at].WithTarget(audit.InvitationTarget(m.Invitation.ID))
 		}
 	}
@@ -129,9 +129,11 @@ func (s *Service) invite(ctx context.Context, p *portal.Portal, made []Outcome) 
 	return s.audit.RecordAll(ctx, events)
 }
 
-// wanted are the invitations that nothing stands in the way of, each with its number. One batch of a portal waits for
-// the other.
-func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Outcome, canonical []string) ([]*Invitation, error) {
+// wanted gives the invitations that can be made, each with its number. Concurrent batches of a portal wait for each
+// other.
+func (s *Service) wanted(
+	ctx context.Context, p *portal.Portal, made []Outcome, canonical []string,
+) ([]*Invitation, error) {
 	if _, err := s.repo.nextNumbers(ctx, p.ID, 0); err != nil {
 		return nil, err
 	}
@@ -142,7 +144,8 @@ func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Outcome, 
 	if err != nil {
 		return nil, err
 	}
-	owned, err := s.repo.owned(ctx, p.ID, canonical) // after held: one that is redeemed meanwhile is in either
+	// Read after held, so that an invitation that is redeemed meanwhile is in one of the two.
+	owned, err := s.repo.owned(ctx, p.ID, canonical)
 	if err != nil {
 		return nil, err
 	}
@@ -165,21 +168,23 @@ func (s *Service) wanted(ctx context.Context, p *portal.Portal, made []Outcome, 
 	return wanted, err
 }
 
-func (s *Service) insert(ctx context.Context, p *portal.Portal, wanted []*Invitation) (map[ids.Invitation]bool, error) {
+func (s *Service) insert(
+	ctx context.Context, p *portal.Portal, wanted []*Invitation,
+) (map[ids.Invitation]bool, error) {
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	return s.repo.insert(ctx, p.ID, wanted, func(i *Invitation) digest.Digest { return s.subject(p, i) })
+	return s.repo.insert(ctx, p.ID, wanted, func(i *Invitation) digest.Digest { return s.digestOf(p, i) })
 }
 
-func (s *Service) subject(p *portal.Portal, i *Invitation) digest.Digest {
+func (s *Service) digestOf(p *portal.Portal, i *Invitation) digest.Digest {
 	return s.digests.OfEmail(p.ID, i.Email)
 }
 
-// message is the mail of an invitation's newest code. Where the administrator sat is nothing to keep with it.
+// message is the mail with an invitation's newest code. It keeps no network, because an administrator asked for it.
 func (s *Service) message(p *portal.Portal, i *Invitation) delivery.Message {
 	return delivery.Message{
 		ID: i.DeliveryID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
-		Typed: i.Email.Typed(), EmailDigest: s.subject(p, i), Locale: i.Locale,
+		Typed: i.Email.Typed(), EmailDigest: s.digestOf(p, i), Locale: i.Locale,
 	}
 }

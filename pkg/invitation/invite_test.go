@@ -58,7 +58,7 @@ func TestInvite(t *testing.T) {
 	})
 }
 
-func TestInviterIsTold(t *testing.T) {
+func TestInvitedBy(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		given, family := "Grace", "Hopper"
@@ -84,8 +84,8 @@ func TestInviterIsTold(t *testing.T) {
 	})
 }
 
-// TestWhatStandsInTheWay invites many at once, of whom some cannot be.
-func TestWhatStandsInTheWay(t *testing.T) {
+// TestBatchWithRefusals invites a batch of which some cannot be invited.
+func TestBatchWithRefusals(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		d.person("owner@example.com")
@@ -96,12 +96,12 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		require.NoError(t, err)
 		deleted := d.invite("deleted@example.com")
 		require.NoError(t, d.Delete(d.ctx, d.portal, deleted.ID))
-		claim := d.claim("claim@example.com")
+		registration := d.register("unverified@example.com")
 		d.time.pass(MinTerm)
 
 		addresses := []string{
 			"owner@example.com", "new@example.com", "pending@example.com", "NEW@example.com", "expired@example.com",
-			"deleted@example.com", "claim@example.com", "OWNER@example.com", "last@example.com",
+			"deleted@example.com", "unverified@example.com", "OWNER@example.com", "last@example.com",
 		}
 		batch := make([]New, len(addresses))
 		for at, address := range addresses {
@@ -132,9 +132,9 @@ func TestWhatStandsInTheWay(t *testing.T) {
 		require.NoError(t, d.verify(d.code(pending)))
 		requireCode(t, fault.TokenSuperseded, d.verify(d.codeOf(expired.serial)))
 		requireCode(t, fault.TokenSuperseded, d.verify(d.codeOf(deleted.serial)))
-		_, err = d.people.Get(d.ctx, d.portal, claim.ID)
+		_, err = d.people.Get(d.ctx, d.portal, registration.ID)
 		requireCode(t, fault.NotFound, err)
-		require.Zero(t, d.count(`SELECT COUNT(*) FROM sessions WHERE portal_id = ?`, d.portal.ID), "a claim's sessions end with it")
+		require.Zero(t, d.count(`SELECT COUNT(*) FROM sessions WHERE portal_id = ?`, d.portal.ID), "a registration's sessions end with it")
 	})
 }
 
@@ -148,14 +148,14 @@ func TestInviteNobody(t *testing.T) {
 	})
 }
 
-// TestInviteIsOneTransaction takes back what was written where something later fails.
+// TestInviteIsOneTransaction checks that a late failure rolls every write back.
 func TestInviteIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
-		claim := d.claim("claim@example.com")
+		registration := d.register("unverified@example.com")
 		failed := errors.New("failed")
 		require.ErrorIs(t, d.db.InTx(d.ctx, func(ctx context.Context) error {
-			batch := []New{d.wants("claim@example.com"), d.wants("ann@example.com")}
+			batch := []New{d.wants("unverified@example.com"), d.wants("ann@example.com")}
 			batch[1].Send = true
 			_, err := d.InviteAll(ctx, d.portal, operator, batch)
 			require.NoError(t, err)
@@ -164,12 +164,12 @@ func TestInviteIsOneTransaction(t *testing.T) {
 		for _, table := range []string{"invitations", "invitation_numbers", "deliveries"} {
 			require.Zero(t, d.count(`SELECT COUNT(*) FROM `+table+` WHERE portal_id = ?`, d.portal.ID), table)
 		}
-		_, err := d.people.Get(d.ctx, d.portal, claim.ID)
+		_, err := d.people.Get(d.ctx, d.portal, registration.ID)
 		require.NoError(t, err)
 	})
 }
 
-// TestBatchCostsAsMuchAsOne holds that the number of statements does not grow with the batch.
+// TestBatchCostsAsMuchAsOne checks that the number of statements does not grow with the batch.
 func TestBatchCostsAsMuchAsOne(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -185,13 +185,13 @@ func TestBatchCostsAsMuchAsOne(t *testing.T) {
 			require.NoError(t, err)
 			return counted.Texts()
 		}
-		require.Len(t, statements(0, 1), 9, "numbers held, retire, owned, held, numbers, insert, claims, messages, audit")
+		require.Len(t, statements(0, 1), 9, "numbers held, retire, owned, held, numbers, insert, registrations, messages, audit")
 		require.Len(t, statements(1, MaxBatch), 9)
 	})
 }
 
-// TestExpiredGivesWay invites anew at the millisecond in which the older invitation ends, and not before.
-func TestExpiredGivesWay(t *testing.T) {
+// TestInviteAfterExpiry invites an address again at the millisecond in which the older invitation ends, and not before.
+func TestInviteAfterExpiry(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		older := d.invite("ann@example.com")

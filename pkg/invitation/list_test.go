@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// listed are the addresses that a filter lets through.
+// listed are the addresses that match a filter.
 func (d *desk) listed(f Filter) []string {
 	d.t.Helper()
 	if f.Limit == 0 {
@@ -63,7 +63,7 @@ func TestListByStatus(t *testing.T) {
 	})
 }
 
-// TestTheMillisecondOfTheEnd holds that every door closes at the same one.
+// TestTheMillisecondOfTheEnd checks that every call treats an invitation as expired from the same millisecond on.
 func TestTheMillisecondOfTheEnd(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -161,9 +161,8 @@ func TestListSearches(t *testing.T) {
 	})
 }
 
-// TestListSaysWhoHasTheAddress lists an invitation beside whose address an account came in a race: the account is the
-// stronger.
-func TestListSaysWhoHasTheAddress(t *testing.T) {
+// TestListOfAnInvitationWithAnAccount lists an invitation whose address got an account in a race: the account wins.
+func TestListOfAnInvitationWithAnAccount(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		i := d.besideAnAccount(ann)
@@ -173,8 +172,9 @@ func TestListSaysWhoHasTheAddress(t *testing.T) {
 	})
 }
 
-// TestAccountIsStrongerThanItsInvitation holds that both at once, as a race may leave them, do no harm.
-func TestAccountIsStrongerThanItsInvitation(t *testing.T) {
+// TestAccountWinsOverInvitation checks that an account and an open invitation of one address, as a race may leave them, do
+// no harm.
+func TestAccountWinsOverInvitation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		i := d.besideAnAccount(ann)
@@ -197,7 +197,7 @@ func TestAccountIsStrongerThanItsInvitation(t *testing.T) {
 	})
 }
 
-// besideAnAccount is a pending invitation of an address that has an account.
+// besideAnAccount makes a pending invitation for an address that has an account.
 func (d *desk) besideAnAccount(address string) *Invitation {
 	d.t.Helper()
 	i := d.invite(address)

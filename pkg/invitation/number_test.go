@@ -69,12 +69,12 @@ func TestEachPortalCountsFromOne(t *testing.T) {
 	})
 }
 
-// TestNumbersEnd holds that the last number is good, and that nothing is written once there is none.
+// TestNumbersEnd checks that the last number is good, and that nothing is written when no number is left.
 func TestNumbersEnd(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		early := d.invite("early@example.com")
-		d.claim("late@example.com")
+		d.register("late@example.com")
 		d.exec(`UPDATE invitation_numbers SET last = ? WHERE portal_id = ?`, maxNumber-1, d.portal.ID)
 		rows := func() [5]int {
 			id := d.portal.ID
@@ -112,7 +112,7 @@ func TestNumbersEnd(t *testing.T) {
 	})
 }
 
-// TestCounterEnds holds that an invitation takes a new number when its counter is used up.
+// TestCounterEnds checks that an invitation takes a new number after its last counter.
 func TestCounterEnds(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// TestPortalsAreApart tries everything at another portal, with the ids, codes and addresses of this one. Every call of
-// the package runs here, so that the guard of the database has seen every statement bind its portal.
+// TestPortalsAreApart makes every call at another portal, with the ids, codes and addresses of this one. Every call of the
+// package runs here, so that the tenant guard has seen every statement bind its portal.
 func TestPortalsAreApart(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -50,7 +50,7 @@ func TestPortalsAreApart(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, forgotten)
 		other.person("elsewhere-" + ann)
-		other.claim("accepted@example.com")
+		other.register("accepted@example.com")
 		require.NoError(t, other.Exported(d.ctx, other.portal))
 		require.Zero(t, d.audited(audit.InvitationsExported, "success"))
 
@@ -69,7 +69,7 @@ func TestPortalsAreApart(t *testing.T) {
 	})
 }
 
-// TestInviterOfAnotherPortal holds that an id that happens to be an account's elsewhere tells nothing of it.
+// TestInviterOfAnotherPortal checks that the id of another portal's account tells nothing of that account.
 func TestInviterOfAnotherPortal(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -81,7 +81,7 @@ func TestInviterOfAnotherPortal(t *testing.T) {
 	})
 }
 
-// TestTheGuardReadsTheseStatements holds that it would have refused one that forgot its portal.
+// TestTheGuardReadsTheseStatements checks that the tenant guard refuses a statement that binds no portal.
 func TestTheGuardReadsTheseStatements(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// inviteAgain is the newest of some invitations of an address: the older ones are over.
+// inviteAgain makes several invitations of an address and gives the newest; the older ones have ended.
 func (d *desk) inviteAgain(address string) *Invitation {
 	d.t.Helper()
 	for range 3 {
@@ -44,8 +44,8 @@ func TestRedeemAgainstCreate(t *testing.T) {
 	})
 }
 
-// TestInviteAgainstCreate invites an address that an administrator gives an account at the same time. Both may come
-// through: the account is the stronger then.
+// TestInviteAgainstCreate invites an address while an administrator makes an account for it. Both may succeed; then the
+// account wins.
 func TestInviteAgainstCreate(t *testing.T) {
 	t.Parallel()
 	eachRound(t, func(t *testing.T, f fleet, nth int, address string) {
@@ -63,11 +63,11 @@ func TestInviteAgainstCreate(t *testing.T) {
 		)
 		requireTally(t, map[fault.Code]int{"": 2}, answers)
 		require.NoError(t, made[0].Err)
-		f.requireAccountIsStronger(address, made[1])
+		f.requireAccountWins(address, made[1])
 	})
 }
 
-// TestRedeemAgainstAccountDelete deletes the person as soon as there is one, while others redeem the same code.
+// TestRedeemAgainstAccountDelete deletes the account as soon as it exists, while others redeem the same code.
 func TestRedeemAgainstAccountDelete(t *testing.T) {
 	t.Parallel()
 	const racers = 4
@@ -91,15 +91,15 @@ func TestRedeemAgainstAccountDelete(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsInACircle deletes, or respells, a claim while each of the calls that take an invitation first, and the
-// claim on its address then, is at it.
-func TestNobodyWaitsInACircle(t *testing.T) {
+// TestNoDeadlock deletes, or respells, a registration while another call locks first an invitation and then that
+// registration.
+func TestNoDeadlock(t *testing.T) {
 	t.Parallel()
-	acts := map[string]func(d *desk, claim *account.Account) error{
+	acts := map[string]func(d *desk, registration *account.Account) error{
 		"delete": (*desk).remove,
-		"respell": func(d *desk, claim *account.Account) error {
-			respelled := addressOf(d.t, strings.ToUpper(claim.Email.Typed()))
-			_, err := d.people.Change(d.ctx, d.portal, claim.ID, account.Changes{Email: &respelled})
+		"respell": func(d *desk, registration *account.Account) error {
+			respelled := addressOf(d.t, strings.ToUpper(registration.Email.Typed()))
+			_, err := d.people.Change(d.ctx, d.portal, registration.ID, account.Changes{Email: &respelled})
 			return err
 		},
 	}
@@ -131,12 +131,12 @@ func TestNobodyWaitsInACircle(t *testing.T) {
 					if c.over {
 						f[0].time.pass(term)
 					}
-					claim := f[0].claim(address)
+					registration := f[0].register(address)
 					requireOneOf(t, atOnce(
-						f.at(0).after(nth%8, func() error { return act(f.at(0), claim) }),
+						f.at(0).after(nth%8, func() error { return act(f.at(0), registration) }),
 						func() error { return c.call(f.at(1), i, address) },
 					),
-						outcome{"", ""}, outcome{fault.NotFound, ""}, // the claim gave way before it was looked at
+						outcome{"", ""}, outcome{fault.NotFound, ""}, // the registration gave way before it was looked at
 						outcome{"", fault.TokenExpired}, outcome{"", fault.NotFound}) // the invitation went with it
 				})
 			})

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// TestInviteAgainstSweep invites many anew whose invitations are so old that they are being swept.
+// TestInviteAgainstSweep invites addresses again while their old invitations are swept.
 func TestInviteAgainstSweep(t *testing.T) {
 	t.Parallel()
 	const many = 100
@@ -41,22 +41,22 @@ func TestInviteAgainstSweep(t *testing.T) {
 	})
 }
 
-// TestInviteAgainstSweepOfClaims invites many on whom there are claims so old that they are being swept.
-func TestInviteAgainstSweepOfClaims(t *testing.T) {
+// TestInviteAgainstSweepOfRegistrations invites addresses while their old registrations are swept.
+func TestInviteAgainstSweepOfRegistrations(t *testing.T) {
 	t.Parallel()
 	const many = 100
 	eachFleet(t, func(t *testing.T, f fleet) {
 		d := f[0]
 		for round := range rounds {
 			batch := make([]New, many)
-			var claims database.Values
+			var registrations database.Values
 			for at := range batch {
 				batch[at] = d.wants(fmt.Sprintf("person%d-%03d@example.com", round, many-at)) // by name the other way round
-				claims.Row(d.portal.ID, uuid.New(), batch[at].Email.Typed(), batch[at].Email.Canonical(), "en", "[]", "[]", "{}",
+				registrations.Row(d.portal.ID, uuid.New(), batch[at].Email.Typed(), batch[at].Email.Canonical(), "en", "[]", "[]", "{}",
 					uuid.New(), false, "", 0, 0, 0)
 			}
 			d.exec(`INSERT INTO accounts (portal_id, id, email, email_canonical, locale, roles, entitlements, metadata,
-				security_stamp, opted_out, search, created_at, updated_at, claimed_at) VALUES `+claims.SQL(), claims.Args...)
+				security_stamp, opted_out, search, created_at, updated_at, claimed_at) VALUES `+registrations.SQL(), registrations.Args...)
 			answers := atOnce(
 				func() error {
 					_, err := f.at(0).InviteAll(d.ctx, d.portal, operator, batch)

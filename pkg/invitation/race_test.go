@@ -49,8 +49,8 @@ func TestOneInvites(t *testing.T) {
 	})
 }
 
-// TestBatchesOverlap makes batches at once that name the same addresses in opposite orders, of whom some are claims and
-// some have an invitation that is over.
+// TestBatchesOverlap invites the same addresses in concurrent batches of opposite order. Some have a registration, some an
+// ended invitation.
 func TestBatchesOverlap(t *testing.T) {
 	t.Parallel()
 	const batches, size = 4, 40
@@ -66,7 +66,7 @@ func TestBatchesOverlap(t *testing.T) {
 			}
 			d.time.pass(term)
 			for at := 2; at < size; at += 3 {
-				d.claim(addresses[at])
+				d.register(addresses[at])
 			}
 			all := make([][]Outcome, batches)
 			answers := atOnce(times(batches, func(nth int) (err error) {
@@ -147,7 +147,7 @@ func TestRedeemAgainstResend(t *testing.T) {
 	})
 }
 
-// TestResendAgainstResend lets several administrators resend, past the cool-down by the clock alone.
+// TestResendAgainstResend resends an invitation concurrently: the cool-down admits one.
 func TestResendAgainstResend(t *testing.T) {
 	t.Parallel()
 	const racers = 8
@@ -184,8 +184,8 @@ func TestInviteAgainstDelete(t *testing.T) {
 	})
 }
 
-// TestInviteAgainstRedeem sends a batch again whose invitations are being redeemed. Where the account comes between, the
-// newer invitation stands beside it and is worth nothing.
+// TestInviteAgainstRedeem invites a batch again while its invitations are redeemed. If an account comes first, the newer
+// invitation is worth nothing.
 func TestInviteAgainstRedeem(t *testing.T) {
 	t.Parallel()
 	eachRound(t, func(t *testing.T, f fleet, nth int, address string) {
@@ -202,14 +202,14 @@ func TestInviteAgainstRedeem(t *testing.T) {
 		requireTally(t, map[fault.Code]int{"": 2}, answers)
 		require.NoError(t, made[0].Err)
 		require.NoError(t, made[2].Err)
-		f.requireAccountIsStronger(address, made[1])
+		f.requireAccountWins(address, made[1])
 		requireCode(t, fault.TokenUsed, f[0].verify(code))
 	})
 }
 
-// requireAccountIsStronger holds that an address that was invited while it was given an account has the account, and
-// no invitation that is worth anything.
-func (f fleet) requireAccountIsStronger(address string, m Outcome) {
+// requireAccountWins checks that an address that was invited while it got an account has the account, and no invitation
+// that is worth anything.
+func (f fleet) requireAccountWins(address string, m Outcome) {
 	d := f[0]
 	d.t.Helper()
 	got := d.holding(address)

@@ -79,7 +79,7 @@ func TestReadingRefuses(t *testing.T) {
 	}
 }
 
-// FuzzRead holds that whatever is read derives to itself, and that nothing else comes of reading than token_invalid.
+// FuzzRead checks that a code that is read derives to itself, and that reading fails with token_invalid alone.
 func FuzzRead(f *testing.F) {
 	c := codesOf(f, 2, 1)
 	for _, key := range c.ring.IDs() {
@@ -114,10 +114,10 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// forgiven is what may stand between the characters of a code.
+// forgiven may appear between the characters of a code.
 var forgiven = []string{"-", " ", " - ", "\t", "\r\n", "\u00ad", "\u2212", "\u2013", "\ufeff", "\u200b"}
 
-// FuzzSpelling types genuine codes in ways that are forgiven: three bits of how say what is done at each character.
+// FuzzSpelling types genuine codes in forgiven ways: three bits of how choose the change at each character.
 func FuzzSpelling(f *testing.F) {
 	for between := range forgiven {
 		f.Add(uint32(1), uint16(0), uint64(0x0123456789abcdef), uint8(between))
@@ -149,7 +149,7 @@ func FuzzSpelling(f *testing.F) {
 	})
 }
 
-// TestReadingIsOfOnePortal reads one text at many portals: it is good at its own alone.
+// TestReadingIsOfOnePortal reads one code at many portals: it is good at its own alone.
 func TestReadingIsOfOnePortal(t *testing.T) {
 	t.Parallel()
 	c := codesOf(t, 1)

@@ -16,19 +16,19 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// verdict is what a genuine code is told; nil when it is good.
+// verdict says why a genuine code is refused; nil when it is good.
 //
-// Errors, in the contract's order: token_invalid, token_used, token_superseded; then email_already_registered, for whom
-// the invitation was meant has an account by now; token_expired.
+// Errors, in this order: token_invalid; token_used; token_superseded; email_already_registered, when the invited
+// person got an account in another way; token_expired.
 func (i *Invitation) verdict(of serial, now time.Time) error {
 	switch {
-	case of.counter == i.counter && of.key != i.key: // made with an old key, which was replaced for that
+	case of.counter == i.counter && of.key != i.key: // derived under a key that was replaced
 		return fault.New(fault.TokenInvalid)
 	case of.counter == i.counter && i.AcceptedAt != nil:
 		return fault.New(fault.TokenUsed)
-	case of.counter < i.counter, i.superseded && !i.open: // the one that holds the address is the newest, whatever clocks say
+	case of.counter < i.counter, i.superseded && !i.open: // the open one is the newest, even if clocks differ
 		return fault.New(fault.TokenSuperseded)
-	case of.counter > i.counter: // the database is a restored backup
+	case of.counter > i.counter: // the database was restored from a backup
 		return fault.New(fault.TokenExpired)
 	case i.taken:
 		return fault.New(fault.EmailAlreadyRegistered)
@@ -38,7 +38,7 @@ func (i *Invitation) verdict(of serial, now time.Time) error {
 	return nil
 }
 
-// Verify says whether a code is good, and what it is good for.
+// Verify finds the invitation of a code, and says whether the code is good.
 //
 // Errors: token_invalid, token_used, token_superseded, email_already_registered, token_expired.
 func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*Invitation, error) {
@@ -48,7 +48,7 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*I
 	}
 	i, err := s.repo.byNumber(ctx, p.ID, of.number)
 	if errors.Is(err, database.ErrNotFound) {
-		return nil, fault.New(fault.TokenExpired) // genuine, and swept
+		return nil, fault.New(fault.TokenExpired) // genuine, but already swept
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +56,8 @@ func (s *Service) Verify(ctx context.Context, p *portal.Portal, code string) (*I
 	return i, i.verdict(of, s.clock.Now())
 }
 
-// Acceptance is what a person brings to accept an invitation. What he may do stands in the invitation alone.
+// Acceptance is what a person sends to accept an invitation. Their roles and entitlements come from the invitation
+// alone.
 type Acceptance struct {
 	Code       string
 	Email      email.Address
@@ -67,13 +68,13 @@ type Acceptance struct {
 	Begin      session.Begin
 }
 
-// Redeem makes the account of who was invited, all in one transaction: the address counts as confirmed; roles,
-// entitlements and metadata are the invitation's; the invitation is used up; and the person is signed in.
+// Redeem makes the account of an invited person, consumes the invitation and signs the person in, in one transaction.
+// The address counts as confirmed. Roles, entitlements and metadata are the invitation's.
 //
 // Errors: Verify's; invitation_email_mismatch, password_rejected: the code stays good.
 func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Acceptance) (session.Granted, error) {
 	i, err := s.Verify(ctx, p, g.Code)
-	if i != nil && i.deletedAt == nil && i.Email.Canonical() != g.Email.Canonical() && stands(err) {
+	if i != nil && i.deletedAt == nil && i.Email.Canonical() != g.Email.Canonical() && tellsMismatch(err) {
 		err = fault.New(fault.InvitationEmailMismatch)
 	}
 	if err == nil {
@@ -82,8 +83,8 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Acceptance) (s
 			return in, nil
 		}
 	}
-	if i != nil && !slices.Contains(ownFaults, fault.CodeOf(err)) {
-		refused := audit.OfAddress(p.ID, audit.InvitationRedeemed, s.subjectOf(p, g)).
+	if i != nil && !slices.Contains(serverFaults, fault.CodeOf(err)) {
+		refused := audit.OfAddress(p.ID, audit.InvitationRedeemed, s.digestOfTyped(p, g)).
 			WithTarget(audit.InvitationTarget(i.ID)).Failed(err)
 		if err := s.audit.Record(ctx, refused); err != nil {
 			return session.Granted{}, err
@@ -92,20 +93,22 @@ func (s *Service) Redeem(ctx context.Context, p *portal.Portal, g Acceptance) (s
 	return session.Granted{}, err
 }
 
-// ownFaults are no refusals: the person may try again as he is.
-var ownFaults = []fault.Code{fault.Internal, fault.Overloaded, fault.Unavailable}
+// serverFaults say nothing about the code: the same call may succeed later. They are not recorded.
+var serverFaults = []fault.Code{fault.Internal, fault.Overloaded, fault.Unavailable}
 
-// stands reports whether a code was not refused for what has become of itself.
-func stands(err error) bool {
+// tellsMismatch reports whether a mismatch of the address is told before err, the verdict on the code.
+func tellsMismatch(err error) bool {
 	code := fault.CodeOf(err)
 	return code == "" || code == fault.EmailAlreadyRegistered
 }
 
-func (s *Service) subjectOf(p *portal.Portal, g Acceptance) digest.Digest {
+func (s *Service) digestOfTyped(p *portal.Portal, g Acceptance) digest.Digest {
 	return s.digests.OfEmail(p.ID, g.Email)
 }
 
-func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g Acceptance) (in session.Granted, err error) {
+func (s *Service) accept(
+	ctx context.Context, p *portal.Portal, i *Invitation, g Acceptance,
+) (in session.Granted, err error) {
 	hash, err := s.passwords.Set(ctx, p, i.Email, g.Password)
 	if err != nil {
 		return in, err
@@ -128,10 +131,10 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 		if in, err = s.sessions.Start(ctx, p, a, g.Begin); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.InvitationRedeemed, a.ID, s.subjectOf(p, g)).
+		return s.audit.Record(ctx, audit.OfAccount(p.ID, audit.InvitationRedeemed, a.ID, s.digestOfTyped(p, g)).
 			WithTarget(audit.InvitationTarget(i.ID)))
 	})
-	if errors.Is(err, database.ErrNotFound) { // it changed since it was looked at
+	if errors.Is(err, database.ErrNotFound) { // the invitation changed since it was read
 		if _, err = s.Verify(ctx, p, g.Code); err == nil {
 			err = fault.New(fault.Unavailable).After(time.Second)
 		}
@@ -139,14 +142,14 @@ func (s *Service) accept(ctx context.Context, p *portal.Portal, i *Invitation, g
 	return in, err
 }
 
-// invited is the account that an invitation makes.
+// invited makes the account of an invited person.
 func (s *Service) invited(i *Invitation, g Acceptance, hash string) (*account.Account, error) {
 	now := s.clock.Now()
 	locale := g.Locale
 	if locale == "" {
 		locale = i.Locale
 	}
-	a, err := account.New(i.Email, locale, now) // that the code was mailed to, whatever spelling was typed
+	a, err := account.New(i.Email, locale, now) // as invited, even if typed otherwise now
 	if err != nil {
 		return nil, err
 	}

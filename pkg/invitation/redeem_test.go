@@ -60,8 +60,8 @@ func TestRedeem(t *testing.T) {
 	})
 }
 
-// TestRedeemTakesNothingFromThePerson holds that what a person may do stands in the record alone, empty lists too, and
-// that what he says of himself is his.
+// TestRedeemTakesNothingFromThePerson checks that roles and entitlements, empty ones too, come from the invitation alone,
+// and names from the person.
 func TestRedeemTakesNothingFromThePerson(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -83,7 +83,7 @@ func TestRedeemTakesNothingFromThePerson(t *testing.T) {
 	})
 }
 
-// TestRefusedRedeemLeavesTheCodeGood tries everything that a person can do wrong.
+// TestRefusedRedeemLeavesTheCodeGood makes every mistake that a person can make.
 func TestRefusedRedeemLeavesTheCodeGood(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -109,7 +109,7 @@ func TestRefusedRedeemLeavesTheCodeGood(t *testing.T) {
 	})
 }
 
-// TestMismatchTellsNothingOfDeadCodes holds that of a code that is worth nothing nobody is told whose it was.
+// TestMismatchTellsNothingOfDeadCodes checks that a code that is not good does not tell whose it was.
 func TestMismatchTellsNothingOfDeadCodes(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -129,28 +129,28 @@ func TestMismatchTellsNothingOfDeadCodes(t *testing.T) {
 	})
 }
 
-// TestRedeemReplacesAClaim lets the invited person take the place of whoever registered the address, disabled or not.
-func TestRedeemReplacesAClaim(t *testing.T) {
+// TestRedeemReplacesARegistration checks that the invited person replaces a registration of the address, even a disabled one.
+func TestRedeemReplacesARegistration(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		for _, disabled := range []bool{false, true} {
 			address := uuid.NewString() + "@example.com"
 			i := d.invite(address)
-			claim := d.claim(address)
+			registration := d.register(address)
 			if disabled {
-				_, err := d.people.Change(d.ctx, d.portal, claim.ID, account.Changes{Disabled: &disabled})
+				_, err := d.people.Change(d.ctx, d.portal, registration.ID, account.Changes{Disabled: &disabled})
 				require.NoError(t, err)
 			}
 			in, err := d.Redeem(d.ctx, d.portal, given(t, d.code(i), address))
 			require.NoError(t, err)
-			require.NotEqual(t, claim.ID, in.Account.ID)
-			require.Zero(t, d.count(`SELECT COUNT(*) FROM sessions WHERE portal_id = ? AND account_id = ?`, d.portal.ID, claim.ID))
-			require.Zero(t, d.count(`SELECT COUNT(*) FROM accounts WHERE portal_id = ? AND id = ?`, d.portal.ID, claim.ID))
+			require.NotEqual(t, registration.ID, in.Account.ID)
+			require.Zero(t, d.count(`SELECT COUNT(*) FROM sessions WHERE portal_id = ? AND account_id = ?`, d.portal.ID, registration.ID))
+			require.Zero(t, d.count(`SELECT COUNT(*) FROM accounts WHERE portal_id = ? AND id = ?`, d.portal.ID, registration.ID))
 		}
 	})
 }
 
-// TestStatementsOfRedeem holds the path to what it needs, and refusals to less.
+// TestStatementsOfRedeem bounds the statements of a redeem, and of a refused one.
 func TestStatementsOfRedeem(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -163,6 +163,6 @@ func TestStatementsOfRedeem(t *testing.T) {
 		ctx, statements = databasetest.CountStatements(d.ctx)
 		_, err = d.Redeem(ctx, d.portal, given(t, code, ann))
 		require.NoError(t, err)
-		require.LessOrEqual(t, statements.N(), int64(9), "read, locks, accept, older ones, claim, account, session, audit")
+		require.LessOrEqual(t, statements.N(), int64(9), "read, locks, accept, older ones, registration, account, session, audit")
 	})
 }

@@ -23,8 +23,14 @@ type Repository struct{ db *database.DB }
 // NewRepository keeps invitations in db.
 func NewRepository(db *database.DB) *Repository { return &Repository{db} }
 
-// columns are what scan reads, of the tables in from: the invitation, its inviter, and who has the address by now. A
-// claim has none. The first parameter is the portal's id.
+// row names the table to GORM. Every read and write names its columns.
+type row struct{}
+
+func (row) TableName() string { return "invitations" }
+
+// columns are those that scan reads, of the tables in from: the invitation, its inviter, and the account that has the
+// address now. An unverified registration has no address. Both joins read accounts, of
+// pkg/account. The first parameter is the portal's id.
 const (
 	columns = `i.id, i.number, i.counter, i.key_id, i.email, CAST(i.roles AS TEXT), CAST(i.entitlements AS TEXT),
 	CAST(i.metadata AS TEXT), i.locale, i.inviter_id, i.inviter, i.term, CAST(i.open AS INTEGER), i.issued_at,
@@ -54,7 +60,7 @@ func scan(row database.Row) (*Invitation, error) {
 	if err != nil {
 		return nil, database.Err(err)
 	}
-	if address != "" { // else it was deleted
+	if address != "" { // "" when it was deleted
 		if i.Email, err = email.Parse(address); err != nil {
 			return nil, fmt.Errorf("stored address of invitation %s: %w", i.ID, err)
 		}
@@ -71,7 +77,7 @@ func scan(row database.Row) (*Invitation, error) {
 	return &i, nil
 }
 
-// byNumber finds an invitation, deleted or not. Errors: database.ErrNotFound.
+// byNumber finds an invitation, even a deleted one. Errors: database.ErrNotFound.
 func (r *Repository) byNumber(ctx context.Context, portalID ids.Portal, number int64) (*Invitation, error) {
 	return scan(r.db.From(ctx).Raw(`SELECT `+columns+from+` WHERE i.portal_id = ? AND i.number = ?`,
 		portalID, portalID, number).Row())
@@ -85,9 +91,9 @@ func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.Invit
 
 // Filter says which invitations are listed.
 type Filter struct {
-	Status Status // "" for all
-	Query  string // what is found in the address
-	Before ids.Invitation
+	Status Status         // "" for all
+	Query  string         // a part of the address; "" for all
+	Before ids.Invitation // the last one of the page before; zero for the first page
 	Limit  int
 }
 
@@ -114,8 +120,10 @@ func (r *Repository) page(ctx context.Context, portalID ids.Portal, f Filter, no
 	return database.Collect(r.db.From(ctx).Raw(query+` ORDER BY i.id DESC LIMIT ?`, append(args, f.Limit)...), scan)
 }
 
-// holder reads in one statement who has an address: an account, an invitation that waits, or both where the account is
-// an unverified registration. Any other account comes before an invitation. It joins accounts, of pkg/account.
+// holder reads the holder of an address: an account, an invitation, or both if the account is an unverified
+// registration. An account that is verified comes before an invitation. It is raw SQL because it is on the hot path
+// of every lookup: one statement answers exactly one row, whether or not the account and the invitation exist. It
+// joins accounts, of pkg/account.
 func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address email.Address) (Holder, error) {
 	var (
 		id      ids.Invitation
@@ -124,11 +132,13 @@ func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address em
 		locale  *string
 		expires *int64
 	)
-	a, err := account.Scan(r.db.From(ctx).Raw(`SELECT `+account.Columns+`, i.id, i.counter, i.key_id, i.locale, i.expires_at
+	a, err := account.Scan(r.db.From(ctx).Raw(`SELECT `+account.Columns+`,
+			i.id, i.counter, i.key_id, i.locale, i.expires_at
 		FROM (SELECT 1 AS one) o
 		LEFT JOIN accounts a ON a.portal_id = ? AND a.email_canonical = ?
 		LEFT JOIN invitations i ON i.portal_id = ? AND i.email_canonical = ? AND i.open`,
-		portalID, portalID, address.Canonical(), portalID, address.Canonical()).Row(), &id, &counter, &key, &locale, &expires)
+		portalID, portalID, address.Canonical(), portalID, address.Canonical()).Row(),
+		&id, &counter, &key, &locale, &expires)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
 	}
@@ -138,8 +148,9 @@ func (r *Repository) holder(ctx context.Context, portalID ids.Portal, address em
 	return Holder{a, &Waiting{id, *counter, *locale, *database.Time(expires), keyring.ID(*key)}}, nil
 }
 
-// nextNumbers takes n numbers that no invitation of the portal ever had, and gives the first. Whoever comes at the same
-// time, be it for none, waits for the transaction of ctx.
+// nextNumbers takes n numbers that no invitation of the portal ever had, and gives the first. Concurrent callers of
+// the portal block until ctx's transaction ends, even those who take none. It is raw SQL because its upsert decides
+// that race.
 func (r *Repository) nextNumbers(ctx context.Context, portalID ids.Portal, n int) (first int64, err error) {
 	var last int64
 	err = r.db.From(ctx).Raw(`INSERT INTO invitation_numbers (portal_id, last) VALUES (?, ?)
@@ -151,27 +162,37 @@ func (r *Repository) nextNumbers(ctx context.Context, portalID ids.Portal, n int
 	return last - int64(n) + 1, database.Err(err)
 }
 
-// retire has invitations that expired let go of their addresses.
+// retire makes expired invitations release their addresses.
 func (r *Repository) retire(ctx context.Context, portalID ids.Portal, canonical []string, now time.Time) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET open = FALSE
-		WHERE portal_id = ? AND email_canonical IN ? AND open AND expires_at <= ?`,
-		portalID, canonical, now.UnixMilli()).Error)
+	return database.Err(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND email_canonical IN ? AND open AND expires_at <= ?", portalID, canonical, now.UnixMilli()).
+		Update("open", false).Error)
 }
 
-// owned tells which addresses have an account that is no claim.
+// owned gives the addresses that have an account. An unverified registration is no account. The table is
+// pkg/account's.
 func (r *Repository) owned(ctx context.Context, portalID ids.Portal, canonical []string) (map[string]bool, error) {
-	return set(database.Collect(r.db.From(ctx).Raw(`SELECT email_canonical FROM accounts
-		WHERE portal_id = ? AND email_canonical IN ? AND claimed_at IS NULL`, portalID, canonical), database.One[string]))
+	var addresses []string
+	err := r.db.From(ctx).Table("accounts").
+		Where("portal_id = ? AND email_canonical IN ? AND claimed_at IS NULL", portalID, canonical).
+		Pluck("email_canonical", &addresses).Error
+	return set(addresses, database.Err(err))
 }
 
-// held tells which addresses an invitation holds.
+// held gives the addresses that an open invitation holds.
 func (r *Repository) held(ctx context.Context, portalID ids.Portal, canonical []string) (map[string]bool, error) {
-	return set(database.Collect(r.db.From(ctx).Raw(`SELECT email_canonical FROM invitations
-		WHERE portal_id = ? AND email_canonical IN ? AND open`, portalID, canonical), database.One[string]))
+	var addresses []string
+	err := r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND email_canonical IN ? AND open", portalID, canonical).
+		Pluck("email_canonical", &addresses).Error
+	return set(addresses, database.Err(err))
 }
 
-// insert adds invitations whose addresses no other one holds, and tells which went in.
-func (r *Repository) insert(ctx context.Context, portalID ids.Portal, invitations []*Invitation, subject func(*Invitation) digest.Digest) (map[ids.Invitation]bool, error) {
+// insert adds those invitations whose addresses no other invitation holds, and gives their ids. It is raw SQL because
+// one statement inserts a batch of 200 and decides which of them lost a race.
+func (r *Repository) insert(
+	ctx context.Context, portalID ids.Portal, invitations []*Invitation, digestOf func(*Invitation) digest.Digest,
+) (map[ids.Invitation]bool, error) {
 	var values database.Values
 	for _, i := range invitations {
 		roles, err := json.Marshal(i.Roles)
@@ -182,7 +203,7 @@ func (r *Repository) insert(ctx context.Context, portalID ids.Portal, invitation
 		if err != nil {
 			return nil, err
 		}
-		values.Row(portalID, i.ID, i.number, i.counter, int64(i.key), subject(i), i.Email.Typed(), i.Email.Canonical(),
+		values.Row(portalID, i.ID, i.number, i.counter, int64(i.key), digestOf(i), i.Email.Typed(), i.Email.Canonical(),
 			string(roles), string(entitlements), string(i.Metadata), i.Locale, i.Inviter.AccountID, i.Inviter.Name,
 			i.Term.Milliseconds(), true, i.IssuedAt.UnixMilli(), i.ExpiresAt.UnixMilli(), database.Millis(i.SentAt),
 			i.DeliveryID, account.SearchText(i.Email), i.CreatedAt.UnixMilli())
@@ -190,10 +211,11 @@ func (r *Repository) insert(ctx context.Context, portalID ids.Portal, invitation
 	return set(database.Collect(r.db.From(ctx).Raw(`INSERT INTO invitations (portal_id, id, number, counter, key_id,
 		subject, email, email_canonical, roles, entitlements, metadata, locale, inviter_id, inviter, term, open, issued_at,
 		expires_at, sent_at, delivery_id, search, created_at) VALUES `+values.SQL()+`
-		ON CONFLICT (portal_id, email_canonical) WHERE open DO NOTHING RETURNING id`, values.Args...), database.One[ids.Invitation]))
+		ON CONFLICT (portal_id, email_canonical) WHERE open DO NOTHING RETURNING id`, values.Args...),
+		database.One[ids.Invitation]))
 }
 
-// set is a list to look things up in.
+// set makes a set of a list.
 func set[T comparable](list []T, err error) (map[T]bool, error) {
 	in := make(map[T]bool, len(list))
 	for _, one := range list {
@@ -202,32 +224,38 @@ func set[T comparable](list []T, err error) (map[T]bool, error) {
 	return in, err
 }
 
-// renew gives an invitation a new code and term, if it is still as it was read: an account may have ended it.
+// renew gives an invitation a new code and term, if it is still as it was read.
 //
-// Errors: database.ErrNotFound when it is not; *database.ConflictError on email_canonical when another one holds the
-// address by now.
+// Errors: database.ErrNotFound when it is not; *database.ConflictError on email_canonical when another invitation
+// holds the address.
 func (r *Repository) renew(ctx context.Context, portalID ids.Portal, was, to *Invitation) error {
-	return database.Changed(r.db.From(ctx).Exec(`UPDATE invitations SET number = ?, counter = ?, key_id = ?, open = TRUE,
-			issued_at = ?, expires_at = ?, sent_at = ?, delivery_id = ?
-		WHERE portal_id = ? AND id = ? AND number = ? AND counter = ? AND open = ? AND expires_at = ?
-			AND accepted_at IS NULL AND deleted_at IS NULL`,
-		to.number, to.counter, int64(to.key), to.IssuedAt.UnixMilli(), to.ExpiresAt.UnixMilli(),
-		database.Millis(to.SentAt), to.DeliveryID, portalID, to.ID, was.number, was.counter, was.open,
-		was.ExpiresAt.UnixMilli()))
+	return database.Changed(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND id = ? AND accepted_at IS NULL AND deleted_at IS NULL", portalID, to.ID).
+		Where("number = ? AND counter = ?", was.number, was.counter).
+		Where("open = ? AND expires_at = ?", was.open, was.ExpiresAt.UnixMilli()).
+		Updates(map[string]any{
+			"number": to.number, "counter": to.counter, "key_id": int64(to.key), "open": true,
+			"issued_at": to.IssuedAt.UnixMilli(), "expires_at": to.ExpiresAt.UnixMilli(),
+			"sent_at": database.Millis(to.SentAt), "delivery_id": to.DeliveryID,
+		}))
 }
 
-// sentAgain notes that the newest code was mailed once more, unless a newer one was made. It is one statement for an
-// invitation that waits and for the zero one, which there is none of, alike.
-func (r *Repository) sentAgain(ctx context.Context, portalID ids.Portal, of Waiting, deliveryID ids.Delivery, now time.Time) error {
-	return database.Err(r.db.From(ctx).Exec(`UPDATE invitations SET sent_at = ?, delivery_id = ?
-		WHERE portal_id = ? AND id = ? AND counter = ? AND open`,
-		now.UnixMilli(), deliveryID, portalID, of.ID, of.Counter).Error)
+// sentAgain notes that the newest code was mailed once more, unless a newer code was made.
+func (r *Repository) sentAgain(
+	ctx context.Context, portalID ids.Portal, of Waiting, deliveryID ids.Delivery, now time.Time,
+) error {
+	return database.Err(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND id = ? AND counter = ? AND open", portalID, of.ID, of.Counter).
+		Updates(map[string]any{"sent_at": now.UnixMilli(), "delivery_id": deliveryID}).Error)
 }
 
-// accept uses an invitation up, exactly once, whatever races, for the account that it makes. The others of the address
-// are locked with it, for the account comes in their place: its id beside the number would have Postgres look for that
-// one alone. Errors: database.ErrNotFound when it is not good any more.
-func (r *Repository) accept(ctx context.Context, portalID ids.Portal, i *Invitation, accountID ids.Account, now time.Time) error {
+// accept consumes an invitation for the account that it makes. It is raw SQL because the one UPDATE decides the race:
+// only one caller gets a row. It also locks the other invitations of the address in number order, because the account
+// ends them all. The condition names the number and not the id: with the id, Postgres would lock that one row alone.
+// Errors: database.ErrNotFound when the invitation is not good any more.
+func (r *Repository) accept(
+	ctx context.Context, portalID ids.Portal, i *Invitation, accountID ids.Account, now time.Time,
+) error {
 	return database.Changed(r.db.From(ctx).Exec(`UPDATE invitations SET accepted_at = ?, account_id = ?, open = FALSE
 		WHERE portal_id = ? AND number = ? AND counter = ? AND key_id = ? AND open AND expires_at > ?
 			AND `+account.InOrder(r.db.Dialect(), "o.email_canonical = ?"),
@@ -235,24 +263,32 @@ func (r *Repository) accept(ctx context.Context, portalID ids.Portal, i *Invitat
 		portalID, i.Email.Canonical()))
 }
 
-// erased is what deleting an invitation leaves of it: what its codes are told by, and nothing of the person.
+// erased are the assignments that delete an invitation. Its number stays, so that old codes can be explained. Nothing
+// of the person stays.
 const erased = `open = FALSE, email = '', email_canonical = '', search = '', roles = '[]', entitlements = '[]',
 	metadata = '{}', inviter_id = NULL, inviter = '', account_id = NULL, deleted_at = ?`
 
-// delete deletes an invitation that was not accepted, and gives the digest of its address. Errors: database.ErrNotFound.
-func (r *Repository) delete(ctx context.Context, portalID ids.Portal, id ids.Invitation, now time.Time) (subject digest.Digest, err error) {
+// delete deletes an invitation that was not accepted, and gives the digest of its address. It is raw SQL because the
+// one UPDATE decides whether it or an acceptance came first. Errors: database.ErrNotFound.
+func (r *Repository) delete(
+	ctx context.Context, portalID ids.Portal, id ids.Invitation, now time.Time,
+) (addressDigest digest.Digest, err error) {
 	err = r.db.From(ctx).Raw(`UPDATE invitations SET `+erased+`
 		WHERE portal_id = ? AND id = ? AND accepted_at IS NULL AND deleted_at IS NULL RETURNING subject`,
-		now.UnixMilli(), portalID, id).Row().Scan(&subject)
-	return subject, database.Err(err)
+		now.UnixMilli(), portalID, id).Row().Scan(&addressDigest)
+	return addressDigest, database.Err(err)
 }
 
-// deleteOf deletes every invitation that an account came of, or that was made for its address, and gives their ids. A
-// mere claim has no part in those that were.
-func (r *Repository) deleteOf(ctx context.Context, portalID ids.Portal, a *account.Account, now time.Time) ([]ids.Invitation, error) {
+// deleteOf deletes the invitation that an account was made from and, unless the account is unverified, those for its
+// address. It gives their ids. It is raw SQL because it must lock them in number order.
+func (r *Repository) deleteOf(
+	ctx context.Context, portalID ids.Portal, a *account.Account, now time.Time,
+) ([]ids.Invitation, error) {
+	condition := account.InOrder(r.db.Dialect(), "(o.account_id = ? OR (o.email_canonical = ? AND ?))")
 	return database.Collect(r.db.From(ctx).Raw(`UPDATE invitations SET `+erased+`
-		WHERE portal_id = ? AND `+account.InOrder(r.db.Dialect(), "(o.account_id = ? OR (o.email_canonical = ? AND ?))")+`
-		RETURNING id`, now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.UnverifiedSince == nil), database.One[ids.Invitation])
+		WHERE portal_id = ? AND `+condition+` RETURNING id`,
+		now.UnixMilli(), portalID, portalID, a.ID, a.Email.Canonical(), a.UnverifiedSince == nil),
+		database.One[ids.Invitation])
 }
 
 // Sweep deletes at most batch invitations that ended before a time. It returns how many it deleted.
@@ -260,7 +296,8 @@ func (r *Repository) Sweep(ctx context.Context, before time.Time, batch int) (in
 	portals := r.db.From(database.AcrossPortals(ctx, "the portals of invitations to sweep")).Raw(
 		`SELECT DISTINCT portal_id FROM invitations WHERE expires_at < ?`, before.UnixMilli())
 	return database.SweepPortals(portals, batch, func(portalID ids.Portal, limit int) *gorm.DB {
-		// MATERIALIZED keeps a join from running the SELECT again, which would lock and delete more rows than the limit.
+		// MATERIALIZED keeps a join from running the SELECT again, which would lock and delete more rows than the
+		// limit.
 		return r.db.From(ctx).Exec(`WITH old AS MATERIALIZED (SELECT id FROM invitations
 				WHERE portal_id = @portal AND expires_at < @before
 				LIMIT @limit`+r.db.Dialect().Lock("FOR UPDATE SKIP LOCKED")+`)

@@ -18,12 +18,14 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// Resend gives an invitation a new code and a new term, as long as its first, and mails it: what was mailed before is
+// Resend gives an invitation a new code and a new term, as long as its first, and mails the code. Older codes are
 // superseded.
 //
-// Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer one holds the address;
-// resend_too_soon.
-func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitation) (*Invitation, challenge.Issued, error) {
+// Errors: not_found; email_already_registered; invitation_pending (invitation_id) when a newer invitation holds the
+// address; resend_too_soon.
+func (s *Service) Resend(
+	ctx context.Context, p *portal.Portal, id ids.Invitation,
+) (*Invitation, challenge.Issued, error) {
 	issued, err := database.Retry(renewTries, database.ErrNotFound, func() (challenge.Issued, error) {
 		i, err := s.Get(ctx, p, id)
 		if err != nil {
@@ -32,7 +34,7 @@ func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitatio
 		if i.AcceptedAt != nil || i.taken {
 			return challenge.Issued{}, fault.New(fault.EmailAlreadyRegistered)
 		}
-		issued, err := s.renew(ctx, p, i) // not found: it was accepted, deleted or renewed meanwhile
+		issued, err := s.renew(ctx, p, i)
 		if database.ConflictOn(err, "email_canonical") {
 			err = s.pending(ctx, p, New{Email: i.Email}, fault.New(fault.InvitationPending))
 		}
@@ -45,9 +47,13 @@ func (s *Service) Resend(ctx context.Context, p *portal.Portal, id ids.Invitatio
 	return i, issued, err
 }
 
-// renewTries is how often an invitation is looked at anew because it changed meanwhile.
+// renewTries is how often an invitation is read anew because it changed meanwhile.
 const renewTries = 3
 
+// renew makes and mails a new code, if the invitation is still as it was read.
+//
+// Errors: database.ErrNotFound when it was accepted, deleted or renewed meanwhile; *database.ConflictError on
+// email_canonical when another invitation holds the address; resend_too_soon.
 func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) (challenge.Issued, error) {
 	to, now := *was, s.clock.Now()
 	to.key, to.IssuedAt, to.ExpiresAt, to.SentAt = s.ring.Primary(), now, now.Add(was.Term), &now
@@ -57,7 +63,7 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 		Address: to.Email, Purpose: onetime.Invitation, Kind: delivery.Invited, Invitation: &carried, TTL: was.Term,
 		Locale: to.Locale, Event: audit.InvitationResent, ByAdministrator: true,
 		Then: func(ctx context.Context, messageID ids.Delivery) error {
-			if to.counter > maxCounter { // its number is used up
+			if to.counter > maxCounter { // every counter of its number was used
 				number, err := s.repo.nextNumbers(ctx, p.ID, 1)
 				if err != nil {
 					return err
@@ -73,10 +79,10 @@ func (s *Service) renew(ctx context.Context, p *portal.Portal, was *Invitation) 
 	})
 }
 
-// SendAgain mails a person the code that the invitation has already.
+// SendAgain mails the present code of an invitation once more.
 //
-// Errors, at open portals: email_not_found; email_already_registered; token_expired when the invitation has, or its
-// secret key is not in use any more. At all resend_too_soon.
+// Errors, at open portals: email_not_found; email_already_registered; token_expired when the invitation has expired,
+// or its secret key is no longer configured. At all portals: resend_too_soon.
 func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
 	holder, err := s.Holder(ctx, p, address)
 	if err != nil {
@@ -100,16 +106,17 @@ func (s *Service) SendAgain(ctx context.Context, p *portal.Portal, address email
 	mail.Purpose, mail.Event = onetime.Invitation, audit.InvitationRequested
 	issued, err := s.mail.Issue(ctx, p, mail)
 	issued.ExpiresIn = p.InvitationTTL.Duration()
-	if !p.Private() { // else the same for everyone
+	if !p.Private() { // a private portal answers the same to everyone
 		issued.ExpiresIn = max(waiting.ExpiresAt.Sub(s.clock.Now()), time.Second)
 	}
 	return issued, err
 }
 
-// CodeMail is the mail that brings a person the code of an invitation once more; the rows are the same where none waits.
+// CodeMail is the mail with the present code of an invitation. It writes the same rows when waiting is nil, and sends
+// nothing then.
 func (s *Service) CodeMail(p *portal.Portal, address email.Address, waiting *Waiting) challenge.Request {
 	mail := challenge.Request{Address: address, Kind: delivery.Invited, TTL: p.InvitationTTL.Duration()}
-	of := Waiting{ID: ids.Invitation{UUID: uuid.New()}} // of nobody: the statement is the same
+	of := Waiting{ID: ids.Invitation{UUID: uuid.New()}} // no invitation has this id, so the statement changes nothing
 	if waiting != nil {
 		of, mail.Locale = *waiting, waiting.Locale
 		mail.Invitation = &delivery.Invitation{ID: of.ID, Counter: of.Counter}

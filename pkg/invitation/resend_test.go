@@ -54,17 +54,17 @@ func TestResend(t *testing.T) {
 	})
 }
 
-// TestResendBringsBack renews an invitation that was over, as long as no other one holds the address.
-func TestResendBringsBack(t *testing.T) {
+// TestResendOfAnEndedInvitation renews an ended invitation, as long as no other one holds the address.
+func TestResendOfAnEndedInvitation(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		i := d.invite(ann)
 		d.time.pass(2 * term)
-		claim := d.claim(ann)
+		registration := d.register(ann)
 		renewed := d.resend(i)
 		require.Equal(t, Pending, renewed.Status(d.clock.Now()))
 		require.NoError(t, d.verify(d.code(renewed)))
-		_, err := d.people.Get(d.ctx, d.portal, claim.ID)
+		_, err := d.people.Get(d.ctx, d.portal, registration.ID)
 		requireCode(t, fault.NotFound, err)
 
 		d.time.pass(term)
@@ -104,7 +104,7 @@ func TestResendRefuses(t *testing.T) {
 	})
 }
 
-// TestCoolDownsAreApart holds that an administrator's resend neither waits for the person's own nor holds it back.
+// TestCoolDownsAreApart checks that an administrator's resend and the person's own do not delay each other.
 func TestCoolDownsAreApart(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -133,8 +133,8 @@ func TestCoolDownsAreApart(t *testing.T) {
 	})
 }
 
-// TestRemovedKeyIsRenewed holds that an invitation whose key is gone has no code, that nothing is mailed for it, and
-// that resending gives it one.
+// TestRemovedKeyIsRenewed checks that an invitation whose secret key was removed has no code and is not mailed, and that
+// resending gives it a code.
 func TestRemovedKeyIsRenewed(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

@@ -2,5 +2,5 @@
 
 package invitation
 
-// rounds is how often what races is repeated: less often where the race detector makes each round many times slower.
+// rounds is how often a race is repeated. The race detector makes each round many times slower.
 const rounds = 10

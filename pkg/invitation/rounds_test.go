@@ -2,5 +2,5 @@
 
 package invitation
 
-// rounds is how often what races is repeated.
+// rounds is how often a race is repeated.
 const rounds = 50

@@ -54,7 +54,7 @@ func TestSendAgainRefusesAtOpenPortals(t *testing.T) {
 		accepted := d.invite("accepted@example.com")
 		require.NoError(t, d.redeem(d.code(accepted), "accepted@example.com"))
 		d.person("owner@example.com")
-		d.claim("claim@example.com")
+		d.register("unverified@example.com")
 		d.invite("over@example.com")
 		d.time.pass(term - time.Millisecond)
 		_, err := d.sendAgain("over@example.com")
@@ -63,7 +63,7 @@ func TestSendAgainRefusesAtOpenPortals(t *testing.T) {
 		d.time.pass(time.Minute)
 		for address, want := range map[string]fault.Code{
 			"nobody@example.com": fault.EmailNotFound, "deleted@example.com": fault.EmailNotFound,
-			"claim@example.com": fault.EmailNotFound, "accepted@example.com": fault.EmailAlreadyRegistered,
+			"unverified@example.com": fault.EmailNotFound, "accepted@example.com": fault.EmailAlreadyRegistered,
 			"owner@example.com": fault.EmailAlreadyRegistered, "over@example.com": fault.TokenExpired,
 		} {
 			_, err := d.sendAgain(address)
@@ -74,7 +74,7 @@ func TestSendAgainRefusesAtOpenPortals(t *testing.T) {
 }
 
 // TestSendAgainIsAlikeAtPrivatePortals asks for every kind of address: the same answer, the same statements, and rows
-// that differ only in whom the message goes to.
+// that differ only in the recipient.
 func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, open *desk) {
@@ -83,13 +83,13 @@ func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 		d.time.pass(term)
 		pending := d.invite("pending@example.com")
 		both := d.invite("both@example.com")
-		d.claim("both@example.com")
+		d.register("both@example.com")
 		deleted := d.invite("deleted@example.com")
 		require.NoError(t, d.Delete(d.ctx, d.portal, deleted.ID))
 		accepted := d.invite("accepted@example.com")
 		require.NoError(t, d.redeem(d.code(accepted), "accepted@example.com"))
 		d.person("owner@example.com")
-		d.claim("claim@example.com")
+		d.register("unverified@example.com")
 		d.time.pass(time.Hour)
 
 		rows := func() [4]int {
@@ -118,7 +118,7 @@ func TestSendAgainIsAlikeAtPrivatePortals(t *testing.T) {
 		require.Equal(t, d.portal.InvitationTTL.Duration(), stranger.ExpiresIn)
 		for address, of := range map[string]*Invitation{
 			"pending@example.com": pending, "both@example.com": both, "over@example.com": nil, "deleted@example.com": nil,
-			"accepted@example.com": nil, "owner@example.com": nil, "claim@example.com": nil,
+			"accepted@example.com": nil, "owner@example.com": nil, "unverified@example.com": nil,
 		} {
 			issued, own := ask(address)
 			require.Equal(t, texts, own, address)

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// Service invites people, and lets them in.
+// Service makes, mails, lists and redeems invitations.
 type Service struct {
 	db        *database.DB
 	repo      *Repository
@@ -37,7 +37,7 @@ type Service struct {
 	codes codes
 }
 
-// Dependencies are what a Service works with.
+// Dependencies are what NewService needs. All are required.
 type Dependencies struct {
 	DB          *database.DB
 	Invitations *Repository
@@ -52,10 +52,12 @@ type Dependencies struct {
 	Now         clock.Clock
 }
 
-// NewService invites people with the parts.
+// NewService makes a service of its dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
-		db: with.DB, repo: with.Invitations, accounts: with.Accounts, passwords: with.Passwords, sessions: with.Sessions, mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, ring: with.Ring, clock: with.Now, codes: codes{with.Ring},
+		db: with.DB, repo: with.Invitations, accounts: with.Accounts, passwords: with.Passwords, sessions: with.Sessions,
+		mail: with.Mail, messages: with.Messages, audit: with.Audit, digests: with.Digests, ring: with.Ring,
+		clock: with.Now, codes: codes{with.Ring},
 	}
 }
 
@@ -68,13 +70,13 @@ func (s *Service) Get(ctx context.Context, p *portal.Portal, id ids.Invitation) 
 	return i, err
 }
 
-// List gives the invitations that a filter lets through, newest first.
+// List gives the invitations that match a filter, newest first.
 func (s *Service) List(ctx context.Context, p *portal.Portal, f Filter) ([]*Invitation, error) {
 	return s.repo.page(ctx, p.ID, f, s.clock.Now())
 }
 
-// Code is what an invitation that is pending is redeemed by; "" for one that is not, and for one whose key is not in use
-// any more.
+// Code is the code of a pending invitation. It is "" for one that is not pending, and for one whose secret key is no
+// longer configured.
 func (s *Service) Code(p *portal.Portal, i *Invitation) (string, error) {
 	if i.Status(s.clock.Now()) != Pending {
 		return "", nil
@@ -91,19 +93,19 @@ func (s *Service) Exported(ctx context.Context, p *portal.Portal) error {
 	return s.audit.Record(ctx, audit.OfTarget(p.ID, audit.InvitationsExported, audit.PortalTarget(p.ID, p.Slug)))
 }
 
-// Delete takes an invitation back: its codes are worth nothing, and its address is free.
+// Delete deletes an invitation that was not accepted: its codes expire, and its address is free.
 //
-// Errors: not_found; email_already_registered for one that was accepted: what it made is an account by now.
+// Errors: not_found; email_already_registered for an accepted invitation.
 func (s *Service) Delete(ctx context.Context, p *portal.Portal, id ids.Invitation) error {
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		subject, err := s.repo.delete(ctx, p.ID, id, s.clock.Now())
+		addressDigest, err := s.repo.delete(ctx, p.ID, id, s.clock.Now())
 		if err != nil {
 			return err
 		}
 		if err := s.messages.Forget(ctx, p, ids.Account{}, []ids.Invitation{id}); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, subject).
+		return s.audit.Record(ctx, audit.OfAddress(p.ID, audit.InvitationDeleted, addressDigest).
 			WithTarget(audit.InvitationTarget(id)))
 	})
 	if !errors.Is(err, database.ErrNotFound) {
@@ -115,16 +117,16 @@ func (s *Service) Delete(ctx context.Context, p *portal.Portal, id ids.Invitatio
 	return fault.New(fault.EmailAlreadyRegistered)
 }
 
-// Forget deletes what is left of the invitations of a person who is deleted, in the transaction that does so, and gives
-// their ids.
+// Forget deletes the invitations of a person, in the transaction of ctx that deletes the account, and gives their
+// ids.
 func (s *Service) Forget(ctx context.Context, p *portal.Portal, a *account.Account) ([]ids.Invitation, error) {
 	return s.repo.deleteOf(ctx, p.ID, a, s.clock.Now())
 }
 
-// Invitee is whom an invitation goes to, and what its message says.
+// Invitee is the person whom an invitation is mailed to, and the facts that the mail states.
 type Invitee struct {
 	Address   email.Address
-	Inviter   string // a person's name; "" for none
+	Inviter   string // a person's name; "" when an API key invited
 	Code      string
 	ExpiresAt time.Time
 }
@@ -135,9 +137,10 @@ func (Invitee) String() string { return "invitee" }
 // GoString keeps the code out of logs.
 func (Invitee) GoString() string { return "invitee" }
 
-// Invitee is whom a message with the code of an invitation goes to, as it is sent.
+// Invitee gives the recipient of a message with the code of an invitation, at the time of sending.
 //
-// Errors: not_found; token_used, token_superseded, email_already_registered, token_expired: there is nothing to send.
+// Errors: not_found, token_used, token_superseded, email_already_registered, token_expired; then nothing is to be
+// sent.
 func (s *Service) Invitee(ctx context.Context, portalID ids.Portal, of delivery.Invitation) (Invitee, error) {
 	i, err := s.repo.byID(ctx, portalID, of.ID)
 	if errors.Is(err, database.ErrNotFound) {

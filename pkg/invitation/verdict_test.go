@@ -15,8 +15,8 @@ import (
 
 const ann = "ann@example.com"
 
-// TestVerdicts brings an invitation of Ann into every state, and says what its code is told at verify and redeem. Where
-// more than one thing is wrong, the order is the contract's (§2).
+// TestVerdicts brings an invitation of Ann into every state, and lists the answers to its code at verify and redeem. If
+// more than one thing is wrong, the order is that of verdict.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	const (
@@ -45,7 +45,7 @@ func TestVerdicts(t *testing.T) {
 		"pending":                      {func(*desk, *Invitation) {}, good},
 		"a millisecond before its end": {func(d *desk, _ *Invitation) { d.time.pass(term - time.Millisecond) }, good},
 		"at its end":                   {func(d *desk, _ *Invitation) { end(d) }, expired},
-		"a claim was made":             {func(d *desk, _ *Invitation) { d.claim(ann) }, good},
+		"a registration was made":      {func(d *desk, _ *Invitation) { d.register(ann) }, good},
 		"another's invitation was accepted": {func(d *desk, _ *Invitation) {
 			require.NoError(d.t, d.redeem(d.code(d.invite("bob@example.com")), "bob@example.com"))
 		}, good},
@@ -109,7 +109,7 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
-// TestVerdictsOfKeys holds that a code of an old key is as good as its row says, and that a removed key opens nothing.
+// TestVerdictsOfKeys checks that a code of an old key is good if its row says so, and that a removed key opens nothing.
 func TestVerdictsOfKeys(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -134,8 +134,8 @@ func TestVerdictsOfKeys(t *testing.T) {
 	})
 }
 
-// TestClockOfAnotherInstance invites an address again on an instance whose clock is behind: what is open is the newest,
-// whatever the clocks say.
+// TestClockOfAnotherInstance invites an address again on an instance whose clock is behind: the open invitation is the
+// newest, even so.
 func TestClockOfAnotherInstance(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

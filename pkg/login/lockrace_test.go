@@ -107,7 +107,8 @@ func (w *world) person(t *testing.T) (session.Granted, accesstoken.Identity, *ac
 
 func code(err error) string { return string(fault.CodeOf(err)) }
 
-// queue runs n wrong tries and then the right one, in this order through a pool of one slot; all read before any is
+// queue runs n wrong logins and then the right one, in this order, through a pool of one slot. All read before any is
+// decided.
 // decided.
 func queue(n int, try func(pw string) error) (codes map[string]int, ofRight string) {
 	var mu sync.Mutex
@@ -174,18 +175,18 @@ func TestRightCurrentAfterTheLock(t *testing.T) {
 	})
 }
 
-// while runs fn in a transaction that stays open until meanwhile has been under way for a moment.
+// while runs fn in a transaction that stays open for a moment while meanwhile runs.
 func while(t *testing.T, db *database.DB, fn func(ctx context.Context) error, meanwhile func()) {
-	held, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	reached, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		done <- db.InTx(context.Background(), func(ctx context.Context) error {
 			err := fn(ctx)
-			close(held)
+			close(reached)
 			<-release
 			return err
 		})
 	}()
-	<-held
+	<-reached
 	go func() { time.Sleep(300 * time.Millisecond); close(release) }()
 	meanwhile()
 	require.NoError(t, <-done)

@@ -25,7 +25,9 @@ type Verified struct {
 // IssueConfirmation mails a new link and code.
 //
 // Errors: email_not_found, email_already_confirmed, account_disabled (open portals); resend_too_soon.
-func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, address email.Address) (challenge.Issued, error) {
+func (s *Service) IssueConfirmation(
+	ctx context.Context, p *portal.Portal, address email.Address,
+) (challenge.Issued, error) {
 	a, err := s.accounts.ByEmail(ctx, p.ID, address)
 	if errors.Is(err, database.ErrNotFound) {
 		a, err = nil, nil
@@ -39,7 +41,9 @@ func (s *Service) IssueConfirmation(ctx context.Context, p *portal.Portal, addre
 // IssueConfirmationAgain mails a new link and code to the address that an older link was sent to.
 //
 // Errors: IssueConfirmation's, token_invalid, token_expired.
-func (s *Service) IssueConfirmationAgain(ctx context.Context, p *portal.Portal, token string) (challenge.Issued, error) {
+func (s *Service) IssueConfirmationAgain(
+	ctx context.Context, p *portal.Portal, token string,
+) (challenge.Issued, error) {
 	a, err := s.mail.Addressee(ctx, p, onetime.Confirmation, token)
 	if err != nil {
 		return challenge.Issued{}, err
