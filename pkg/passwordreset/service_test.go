@@ -52,7 +52,9 @@ func TestRedeem(t *testing.T) {
 		ada := app.Person(t, address, func(c *account.Changes) { c.Confirmed = &no })
 		lockouts, of := lockout.NewRepository(app.DB), app.Digests.OfEmail(app.Portal.ID, ada.Email)
 		for range app.Portal.Lockout.Threshold {
-			_, _, err := lockouts.Fail(ctx, app.Portal.ID, lockout.Login, of, app.Portal.Lockout, app.Clock.Now())
+			_, _, err := lockouts.Fail(ctx, app.Portal.ID, lockout.Failure{
+				Kind: lockout.Login, Digest: of, Rules: app.Portal.Lockout, At: app.Clock.Now(),
+			})
 			require.NoError(t, err)
 		}
 		issued, err := app.PasswordResets.Issue(ctx, app.Portal, ada.Email)
