@@ -66,7 +66,8 @@ func (s Server) Check() error {
 		wrong = append(wrong, errors.New("LATCHKEY_HASH_SLOTS, LATCHKEY_HASH_WAIT: want positive values"))
 	}
 	if s.HashIterations < 1 || s.HashParallelism < 1 || s.HashMemory < 8*uint32(s.HashParallelism) || s.HashMemory > 4<<20 {
-		wrong = append(wrong, errors.New("LATCHKEY_HASH_MEMORY, _ITERATIONS, _PARALLELISM: want at least one pass, one lane and 8 KiB a lane (RFC 9106 §3.1), and 4 GiB at most"))
+		wrong = append(wrong, errors.New("LATCHKEY_HASH_MEMORY, _ITERATIONS, _PARALLELISM: "+
+			"want at least one pass, one lane and 8 KiB a lane (RFC 9106 §3.1), and 4 GiB at most"))
 	}
 	if err := s.Database.Check(); err != nil {
 		wrong = append(wrong, err)
@@ -87,7 +88,7 @@ func checkOperatorKey(key string) error {
 	return nil
 }
 
-// Check says what is wrong with the database's part.
+// Check returns the fault of the settings of the database.
 func (d Database) Check() error {
 	if d.DatabaseMaxConns < 0 {
 		return errors.New("LATCHKEY_DATABASE_MAX_CONNS: want 0 or more")
@@ -98,7 +99,8 @@ func (d Database) Check() error {
 	}
 	if d.SecretKey == "" {
 		if !embedded {
-			return errors.New("LATCHKEY_SECRET_KEY: required with Postgres; make one with `openssl rand -base64 32` and keep it: without it the database is locked for good")
+			return errors.New("LATCHKEY_SECRET_KEY: required with Postgres; make one with `openssl rand -base64 32` " +
+				"and keep it: without it the database is locked for good")
 		}
 		return nil
 	}
@@ -108,7 +110,7 @@ func (d Database) Check() error {
 	return nil
 }
 
-// EmbeddedPath is the file of the embedded database, if that is what is used.
+// EmbeddedPath is the file of the embedded database, if that is used.
 func (d Database) EmbeddedPath() (path string, embedded bool) {
 	return strings.CutPrefix(d.DatabaseURL, "sqlite:")
 }

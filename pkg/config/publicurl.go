@@ -24,7 +24,7 @@ func (u *PublicURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Check says what is wrong with the URL without repeating it: a URL can hold a password.
+// Check returns the fault of the URL and does not repeat it, because a URL can hold a password.
 func (u PublicURL) Check() error {
 	_, err := parsePublicURL(string(u))
 	return err

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// Ring reads the secret keys. With an embedded database and no LATCHKEY_SECRET_KEY the key stands in a file beside
+// Ring reads the secret keys. With an embedded database and no LATCHKEY_SECRET_KEY the key is in a file next to
 // the database, and is made when neither is there yet.
 func (d Database) Ring() (*keyring.Ring, error) {
 	if d.SecretKey != "" {
@@ -35,7 +35,7 @@ func (d Database) Ring() (*keyring.Ring, error) {
 	return ring, nil
 }
 
-// KeyFile is where the secret key of an embedded database stands.
+// KeyFile is the path of the file with the secret key of an embedded database.
 func KeyFile(database string) string { return database + ".key" }
 
 // makeKeyFile writes a new key whole or not at all: several processes that start at once end up with one key.

@@ -90,7 +90,7 @@ func (m settingMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) err
 	return m.Mapper.Decode(ctx.WithScanner(kong.Scan().PushTyped(text, kong.FlagValueToken)), target)
 }
 
-// resolve gives kong the value that the environment has for a flag which is not on the command line, nil for none.
+// resolve returns, for kong, the environment's value of a flag that is not on the command line; nil for none.
 func (s *settings) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if len(flag.Tag.Envs) == 0 {
 		return nil, nil

@@ -1,8 +1,10 @@
-// Package database opens Latchkey's database, Postgres or the embedded SQLite, and is the only way to it. It migrates,
-// carries transactions in the context, translates errors and guards the walls between portals.
+// Package database opens Latchkey's database, Postgres or the embedded SQLite. All access to it goes through this
+// package. It migrates, carries transactions in the context, translates errors, and refuses statements that forget the
+// portal.
 //
-// A repository writes db.From(ctx) and never keeps what it gets: inside InTx that is the transaction, outside it is the
-// pool. Using the pool while a transaction is open would wait for ever on SQLite, which has one connection.
+// A repository writes db.From(ctx) for every statement and never keeps the result: inside InTx that is the transaction,
+// outside it is the pool. Using the pool while a transaction is open would wait for ever on SQLite, which has one
+// connection.
 package database
 
 import (
@@ -32,9 +34,10 @@ type Options struct {
 	MaxConns int
 	// MustExist makes Open and Migrate refuse a database that was never migrated, instead of making it.
 	MustExist bool
-	// Logger hears of slow statements, by their text alone; nil is silence.
+	// Logger logs slow statements, by their text alone; nil logs nothing.
 	Logger *slog.Logger
-	// Observe sees the text of every statement before it runs, BEGIN and COMMIT apart; nil is nobody. Tests count with it.
+	// Observe is called with the text of every statement before it runs, BEGIN and COMMIT excepted; it may be nil. Tests
+	// count statements with it.
 	Observe func(ctx context.Context, statement string)
 }
 
@@ -52,10 +55,10 @@ type DB struct {
 	mustExist bool
 }
 
-// Open opens the database. A missing SQLite file is made, readable by its owner alone, unless the database must exist.
-// Postgres need not answer yet: Migrate and Ready say whether it does.
+// Open opens the database. It creates a missing SQLite file, readable by its owner alone, unless the database must
+// exist. Postgres need not answer yet: Migrate and Ready report whether it does.
 //
-// Errors name LATCHKEY_DATABASE_URL, where the URL comes from, and never repeat it: it holds a password.
+// Errors name the setting LATCHKEY_DATABASE_URL and never repeat its value, because it holds a password.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	target, err := parseURL(o.URL)
 	if err != nil {
@@ -89,10 +92,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
-// Dialect says which kind of database this is.
+// Dialect returns the kind of database.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
-// From gives the transaction that ctx carries, else the pool. Statements run under ctx.
+// From returns the transaction that ctx carries, else the pool. Statements run under ctx.
 func (db *DB) From(ctx context.Context) *gorm.DB {
 	if tx := db.transaction(ctx); tx != nil {
 		return tx.gorm.WithContext(ctx)
@@ -100,10 +103,10 @@ func (db *DB) From(ctx context.Context) *gorm.DB {
 	return db.gorm.WithContext(ctx)
 }
 
-// Stats tells how the pool is used.
+// Stats returns how the pool is used.
 func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
 
-// Close ends every connection; statements that run are waited for.
+// Close waits for running statements and closes every connection.
 func (db *DB) Close() error {
 	if err := errors.Join(db.sql.Close(), db.pool.refused.Close()); err != nil {
 		return fmt.Errorf("database: close: %w", err)

@@ -8,8 +8,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// dialector ties GORM to the pool. Each translates errors with Err: GORM's own translation for SQLite drops which
-// constraint was broken.
+// dialector ties GORM to the pool. Both translate errors with Err, because GORM's own translation for SQLite drops the
+// name of the constraint.
 func dialector(d Dialect, p *pool) gorm.Dialector {
 	if d == SQLite {
 		return sqliteDialector{&sqlite.Dialector{Conn: p}}
@@ -25,7 +25,7 @@ type postgresDialector struct{ *postgres.Dialector }
 
 func (postgresDialector) Translate(err error) error { return translateForGORM(err) }
 
-// translateForGORM leaves alone what GORM itself compares with.
+// translateForGORM leaves alone the error that GORM itself compares with.
 func translateForGORM(err error) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return err
@@ -33,7 +33,8 @@ func translateForGORM(err error) error {
 	return Err(err)
 }
 
-// Lock is what makes a query lock its rows on Postgres, "FOR UPDATE OF a" say. SQLite's transaction is alone anyway.
+// Lock returns how on Postgres ("FOR UPDATE OF a", say), where it makes a query lock its rows. SQLite needs no row
+// locks: it runs one writing transaction at a time.
 func (d Dialect) Lock(how string) string {
 	if d == Postgres {
 		return " " + how

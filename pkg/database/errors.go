@@ -32,7 +32,7 @@ var (
 const (
 	// retryBusy is the Retry-After where the database answered, but could not do it now.
 	retryBusy = time.Second
-	// retryAway is the Retry-After where it did not answer: a restart or failover takes a little.
+	// retryAway is the Retry-After where it did not answer: a restart or failover takes a few seconds.
 	retryAway = 3 * time.Second
 )
 
@@ -47,8 +47,8 @@ func (e *ConflictError) Error() string { return "database: conflict on " + e.Con
 
 func (e *ConflictError) Unwrap() error { return e.cause }
 
-// ConflictOn reports whether err is a conflict in a unique index over the column. On Postgres that rests on the names of
-// indexes holding those of their columns whole: accounts_email_canonical_key.
+// ConflictOn reports whether err is a conflict in a unique index over the column. On Postgres the name of an index
+// contains the whole names of its columns: accounts_email_canonical_key.
 func ConflictOn(err error, column string) bool {
 	var conflict *ConflictError
 	if !errors.As(err, &conflict) {
@@ -65,7 +65,7 @@ func ConflictOn(err error, column string) bool {
 // statementError is any other failure of a statement.
 type statementError struct{ cause error }
 
-// Error leaves out the text of data exceptions (SQLSTATE class 22), which repeats the value: a person's data.
+// Error leaves out the text of data exceptions (SQLSTATE class 22), because it repeats the value: a person's data.
 func (e *statementError) Error() string {
 	var pg *pgconn.PgError
 	if errors.As(e.cause, &pg) && strings.HasPrefix(pg.Code, "22") {
@@ -76,7 +76,7 @@ func (e *statementError) Error() string {
 
 func (e *statementError) Unwrap() error { return e.cause }
 
-// Err translates what the drivers and GORM return; translating twice changes nothing.
+// Err translates the errors of the drivers and of GORM. Translating twice changes nothing.
 //
 //   - nil and context.Canceled stay themselves
 //   - no row is ErrNotFound, a unique index broken *ConflictError, a foreign key ErrForeignKey
@@ -101,7 +101,7 @@ func Err(err error) error {
 	}
 
 	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) { // before PgError: what a server that refuses to let us in says is inside
+	if errors.As(err, &connect) { // before PgError: it wraps the PgError of a server that refuses the connection
 		return unavailable(err, retryAway)
 	}
 	var pg *pgconn.PgError
@@ -149,9 +149,9 @@ func postgresError(err error, pg *pgconn.PgError) error {
 	return &statementError{err}
 }
 
-// constraintOf names the constraint that a row broke. Citus passes on a worker's message without the field for the name,
-// so it is read from the message then: `duplicate key value violates unique constraint "accounts_phone_key_102026"`,
-// where the shard's number follows the name.
+// constraintOf names the constraint that a row broke. Citus passes on a worker's message without the field for the
+// name, so it is read from the message then: `duplicate key value violates unique constraint
+// "accounts_phone_key_102026"`, where the shard's number follows the name.
 func constraintOf(pg *pgconn.PgError) string {
 	if pg.ConstraintName != "" {
 		return pg.ConstraintName
@@ -185,8 +185,8 @@ func isSQLiteBusy(err error) bool {
 	return errors.As(err, &lite) && primaryCode(lite) == sqlite3.SQLITE_BUSY
 }
 
-// brokenColumns reads "…: UNIQUE constraint failed: accounts.portal_id, accounts.id (1555)"; of an index over an
-// expression SQLite gives the name instead: "index 'name'".
+// brokenColumns reads the columns out of "…: UNIQUE constraint failed: accounts.portal_id, accounts.id (1555)". For an
+// index over an expression SQLite puts the name there instead: "index 'name'".
 func brokenColumns(text string) string {
 	_, columns, found := strings.Cut(text, "constraint failed: UNIQUE constraint failed: ")
 	if !found {

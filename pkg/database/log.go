@@ -9,11 +9,11 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 )
 
-// slowStatement is how long a statement may run before the log hears of it.
+// slowStatement is how long a statement may run before it is logged.
 const slowStatement = 500 * time.Millisecond
 
-// queryLog is GORM's logger: slow statements only, since errors are returned, and never a parameter, since those are
-// people's data.
+// queryLog is GORM's logger. It logs slow statements only, because errors are returned, and never a parameter, because
+// parameters are people's data.
 type queryLog struct{ log *slog.Logger }
 
 func (q queryLog) LogMode(gormlogger.LogLevel) gormlogger.Interface { return q }
@@ -26,7 +26,7 @@ func (q queryLog) Warn(ctx context.Context, format string, args ...any) {
 	q.log.WarnContext(ctx, "gorm: "+fmt.Sprintf(format, args...))
 }
 
-// Error is silent: GORM returns what it would say here, and the text may hold a password.
+// Error is silent: GORM returns the same error, and the text may hold a password.
 func (q queryLog) Error(context.Context, string, ...any) {}
 
 func (q queryLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {

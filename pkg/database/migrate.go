@@ -52,13 +52,13 @@ func migrationText(d Dialect) string {
 	return text.String()
 }
 
-// Fingerprint names the schema that this program migrates to: a digest of its migrations.
+// Fingerprint identifies the schema that this program migrates to: it is a digest of the migrations.
 func Fingerprint(d Dialect) string {
 	digest := sha256.Sum256([]byte(migrationText(d)))
 	return hex.EncodeToString(digest[:8])
 }
 
-// wantedVersion is the number of the last migration.
+// wantedVersion is the number of the last migration of this program.
 func wantedVersion(d Dialect) int64 {
 	_, names := migrationFiles(d)
 	number, _, _ := strings.Cut(names[len(names)-1], "_")
@@ -69,9 +69,9 @@ func wantedVersion(d Dialect) int64 {
 	return version
 }
 
-// Migrate brings the schema to this program's version, under a lock that makes others who try at the same time wait.
-// A schema that is newer stays: migrations are written so that the version before still runs on them. A database that must
-// exist and has no schema stays as it is, and Migrate fails.
+// Migrate brings the schema to this program's version, under a lock that makes concurrent callers wait. It leaves a
+// newer schema alone: migrations are written so that the version before still runs on them. It fails, and changes
+// nothing, where the database must exist and has no schema.
 func (db *DB) Migrate(ctx context.Context) error {
 	version, err := db.version(ctx)
 	if err != nil || version >= wantedVersion(db.dialect) {
@@ -99,7 +99,7 @@ func (db *DB) migratePostgres(ctx context.Context) error {
 	return up(ctx, goose.DialectPostgres, db.sql, Postgres, goose.WithSessionLocker(locker))
 }
 
-// up lets goose apply what is missing.
+// up lets goose apply the missing migrations.
 func up(ctx context.Context, d goose.Dialect, db *sql.DB, own Dialect, options ...goose.ProviderOption) error {
 	dir, _ := migrationFiles(own)
 	options = append(options, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
@@ -126,7 +126,7 @@ func (db *DB) Ready(ctx context.Context) error {
 	return nil
 }
 
-// version is the number of the last migration applied; 0 where there was none.
+// version is the number of the last applied migration; 0 where there is none.
 func (db *DB) version(ctx context.Context) (int64, error) {
 	var version sql.NullInt64
 	err := db.sql.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename).Scan(&version)

@@ -10,10 +10,10 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// migrateSQLite applies all that is missing in one transaction, and SQLite's own write lock makes other processes wait
-// and then find nothing to do. It follows SQLite's advice for changing tables (https://www.sqlite.org/lang_altertable.html
-// §7): foreign keys are off, so that a table can be made anew in place of another, and checked as a whole before the
-// commit. Hence even a migration marked NO TRANSACTION runs in this one.
+// migrateSQLite applies the missing migrations in one transaction. SQLite's own write lock makes other processes wait,
+// which then find nothing to do. It follows SQLite's advice for changing tables
+// (https://www.sqlite.org/lang_altertable.html §7): foreign keys are off, so that a new table can replace an old one,
+// and all of them are checked before the commit. Hence even a migration marked NO TRANSACTION runs in this transaction.
 func (db *DB) migrateSQLite(ctx context.Context) (err error) {
 	conn := sql.OpenDB(migrationConnector{sqliteConnector{path: db.path}})
 	conn.SetMaxOpenConns(1) // the transaction belongs to the connection, and goose asks for it several times
@@ -33,7 +33,8 @@ func (db *DB) migrateSQLite(ctx context.Context) (err error) {
 	return err
 }
 
-// beginAlone waits for the write lock until ctx ends; another process's migrations may outlast the busy timeout.
+// beginAlone waits for the write lock until ctx ends, because another process's migrations may outlast the busy
+// timeout.
 func beginAlone(ctx context.Context, conn *sql.DB) error {
 	for {
 		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")

@@ -11,14 +11,14 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/tenantguard"
 )
 
-// pool stands between GORM and the connections, where it sees every statement: GORM's callbacks do not see raw SQL.
-// It lets the guard refuse them, and shows an observer those that run.
+// pool sits between GORM and the connections and sees every statement, because GORM's callbacks do not see raw SQL. It
+// lets the guard refuse statements, and passes those that run to an observer.
 type pool struct {
 	db    *sql.DB
 	guard *tenantguard.Guard
 	// observe is Options.Observe, or nil.
 	observe func(ctx context.Context, statement string)
-	// refused answers queries for one row that the guard refused: only database/sql can make a sql.Row with an error.
+	// refused answers one-row queries that the guard refused, because only database/sql can make a sql.Row with an error.
 	refused *sql.DB
 }
 
@@ -34,7 +34,7 @@ func newPool(db *sql.DB, g *tenantguard.Guard, observe func(context.Context, str
 	return &pool{db: db, guard: g, observe: observe, refused: sql.OpenDB(refusals{})}
 }
 
-// admit shows a statement to the observer, or says why it must not run.
+// admit returns why a statement must not run, or passes it to the observer.
 func (p *pool) admit(ctx context.Context, query string) error {
 	if ctx.Value(acrossPortalsKey{}) == nil {
 		if err := p.guard.Check(query); err != nil {

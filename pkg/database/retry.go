@@ -7,10 +7,10 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
-// Retry makes an attempt, and another while it fails because something changed between its reading and its writing.
-// changed is the error by which an attempt says so. Each attempt must read anew.
+// Retry calls attempt again while it fails with changed: the error for data that changed between the attempt's read and
+// its write. Each attempt must read anew.
 //
-// Errors: the attempt's; unavailable when every one of the tries met a change.
+// Errors: the attempt's; unavailable when all tries failed with changed.
 func Retry[T any](tries int, changed error, attempt func() (T, error)) (T, error) {
 	for range tries {
 		result, err := attempt()

@@ -2,7 +2,7 @@ package database
 
 import "gorm.io/gorm"
 
-// Row is what one row is read from: a *sql.Row, or *sql.Rows.
+// Row reads one row: it is a *sql.Row or a *sql.Rows.
 type Row interface{ Scan(...any) error }
 
 // Collect reads every row of a query.
@@ -29,7 +29,7 @@ func One[T any](row Row) (value T, err error) {
 	return value, err
 }
 
-// Changed wants a statement to have found its row. Errors: ErrNotFound.
+// Changed returns ErrNotFound for a statement that changed no row. Errors: ErrNotFound.
 func Changed(done *gorm.DB) error {
 	if done.Error == nil && done.RowsAffected == 0 {
 		return ErrNotFound

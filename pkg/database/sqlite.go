@@ -15,7 +15,7 @@ import (
 	gosqlite "github.com/glebarez/go-sqlite"
 )
 
-// openSQLite opens the file with the one connection that gives the most writes. It makes the file, unless it must exist.
+// openSQLite opens the file with one connection, which gives the most writes. It creates the file unless it must exist.
 func openSQLite(ctx context.Context, path string, mustExist bool) (*sql.DB, error) {
 	prepare := makeSQLiteFile
 	if mustExist {
@@ -35,7 +35,7 @@ func openSQLite(ctx context.Context, path string, mustExist bool) (*sql.DB, erro
 }
 
 func makeSQLiteFile(path string) error {
-	// SQLite gives the files beside it (-wal, -shm) the permissions of this one.
+	// SQLite gives its other files (-wal, -shm) the permissions of this one.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
@@ -64,8 +64,8 @@ type sqliteConnector struct {
 	foreignKeys bool
 }
 
-// busyTimeout is how long a statement waits for another process's write lock: less than the 5 s in which callers are told
-// that the database is away (contract). sqliteConnector.dsn repeats it.
+// busyTimeout is how long a statement waits for another process's write lock. It is less than the 5 s within which
+// callers get their answer.
 const busyTimeout = 4 * time.Second
 
 func (c sqliteConnector) dsn() string {
@@ -111,9 +111,9 @@ func (c sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (c sqliteConnector) Driver() driver.Driver { return new(gosqlite.Driver) }
 
-// sqliteConn runs each statement to its end. The driver would watch the context and interrupt, but a cancellation at
-// the wrong moment makes it answer success for a statement that it never ran, or interrupt the statement of the next
-// caller. database/sql still honours the context while it waits for the connection, and between rows.
+// sqliteConn runs each statement to its end, whatever happens to the context. The driver would interrupt, but a
+// cancellation at the wrong moment makes it report success for a statement that never ran, or interrupt the next
+// caller's. database/sql still honours the context while it waits for the connection, and between rows.
 type sqliteConn struct {
 	driver.Conn
 	execer   driver.ExecerContext
@@ -149,7 +149,7 @@ func (c *sqliteConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx
 	return c.beginner.BeginTx(ctx, o)
 }
 
-// Ping shows that the file can be read.
+// Ping reads the file.
 func (c *sqliteConn) Ping(ctx context.Context) error {
 	_, err := c.ExecContext(ctx, "SELECT count(*) FROM sqlite_schema", nil)
 	return err

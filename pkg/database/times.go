@@ -2,7 +2,7 @@ package database
 
 import "time"
 
-// Time is a column of Unix milliseconds as Go has time; NULL is nil.
+// Time converts a column of Unix milliseconds; nil stands for NULL.
 func Time(millis *int64) *time.Time {
 	if millis == nil {
 		return nil
@@ -11,7 +11,7 @@ func Time(millis *int64) *time.Time {
 	return &t
 }
 
-// Millis is a time as the tables keep it; nil is NULL.
+// Millis converts a time to Unix milliseconds for a column; nil stands for NULL.
 func Millis(t *time.Time) *int64 {
 	if t == nil {
 		return nil

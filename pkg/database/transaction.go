@@ -14,7 +14,7 @@ type transactionKey struct{ db *DB }
 
 type transaction struct {
 	gorm *gorm.DB
-	// failed is the error of a nested InTx. Its work cannot be taken back alone, so it takes all of it back.
+	// failed is the error of a nested InTx. Its work cannot be rolled back alone, so the whole transaction is.
 	failed error
 }
 
@@ -24,8 +24,8 @@ func (db *DB) transaction(ctx context.Context) *transaction {
 }
 
 // InTx runs fn in a transaction that the context given to fn carries, and commits if fn returns nil. An error of fn, a
-// panic or the end of ctx takes everything back. InTx inside InTx joins the outer transaction; when the inner one fails,
-// the outer one cannot commit any more, even if its fn swallows the error.
+// panic or the end of ctx rolls everything back. InTx inside InTx joins the outer transaction. When the inner one
+// fails, the outer one can no longer commit, even if its fn ignores the error.
 //
 // Errors: fn's own as they are; unavailable where the transaction could not begin or commit.
 func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
@@ -52,7 +52,7 @@ func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) erro
 	done = true
 	switch {
 	case err != nil:
-		tx.gorm.Rollback() // fails only where the connection is gone, which takes the work back as well
+		tx.gorm.Rollback() // fails only where the connection is gone, which rolls back as well
 		return err
 	case tx.failed != nil:
 		tx.gorm.Rollback()
@@ -66,8 +66,8 @@ func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) erro
 	return Err(err)
 }
 
-// SQLTx gives the database/sql transaction behind what From returned inside InTx, for libraries that take one. Its
-// statements are neither guarded nor observed.
+// SQLTx returns the database/sql transaction behind the *gorm.DB that From returned inside InTx, for libraries that
+// take one. Its statements are neither guarded nor observed.
 func SQLTx(tx *gorm.DB) (*sql.Tx, bool) {
 	if tx == nil || tx.Statement == nil {
 		return nil, false

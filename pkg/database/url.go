@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// target is where a database URL leads.
+// target is a parsed database URL.
 type target struct {
 	dialect  Dialect
 	path     string
@@ -26,12 +26,12 @@ func (t target) place() string {
 	return cmp.Or(t.postgres.Database, t.postgres.User) + " on " + t.postgres.Host // Postgres takes the user's name too
 }
 
-// noDatabaseError says that a database which must exist does not.
+// noDatabaseError is the error for a database that must exist and does not.
 func noDatabaseError(place string) error {
 	return fmt.Errorf("there is no database at %s; `latchkey migrate` or `latchkey serve` makes one", place)
 }
 
-// parseURL reads a database URL. What the parsers of net/url and pgx say is dropped, because it repeats the URL.
+// parseURL reads a database URL. It drops the error texts of net/url and pgx, because they repeat the URL.
 func parseURL(raw string) (target, error) {
 	scheme, rest, _ := strings.Cut(raw, ":")
 	switch scheme {

@@ -2,19 +2,19 @@ package database
 
 import "strings"
 
-// Values are the rows of an INSERT of several, for a statement's text and its arguments.
+// Values collects the rows of an INSERT of several rows.
 type Values struct {
 	Args []any
 	rows int
 }
 
-// Row adds one. All have the same number of members.
+// Row adds a row. All rows have the same number of members.
 func (v *Values) Row(members ...any) {
 	v.Args = append(v.Args, members...)
 	v.rows++
 }
 
-// SQL is what stands behind VALUES.
+// SQL is the text that follows VALUES.
 func (v *Values) SQL() string {
 	if v.rows == 0 {
 		return ""

@@ -9,17 +9,17 @@ import (
 // maxLabel bounds a label of a domain name, in octets (RFC 1035 §2.3.4). MaxLength bounds the whole name.
 const maxLabel = 63
 
-// acePrefix begins a label that stands for one in another script (RFC 5890 §2.3.2.1).
+// acePrefix begins a label that encodes one in another script (RFC 5890 §2.3.2.1).
 const acePrefix = "xn--"
 
 // lookup maps domains as UTS #46 does for lookup, non-transitionally: "ß" is a letter of its own, not "ss". Lengths
 // and empty labels are isHostname's to check: the library would let a final dot pass.
 var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule())
 
-// canonicalDomain gives the ASCII form of a domain, unless it is not a valid one. Its case is not folded first,
+// canonicalDomain returns the ASCII form of a valid domain. Its case is not folded first,
 // because folding makes "ss" of "ß", and straße.de is not strasse.de.
 func canonicalDomain(raw string) (string, bool) {
-	// IDNA silently drops most of these; what a person cannot see must not be part of an address.
+	// IDNA silently drops most of these. Characters that a person cannot see must not be part of an address.
 	for _, r := range raw {
 		if isInvisible(r) && !isJoiner(r) {
 			return "", false

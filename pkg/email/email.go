@@ -10,15 +10,15 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MaxLength bounds an address, in code points of what was typed and in octets of the canonical form: the longest
+// MaxLength bounds an address, in code points of the typed form and in octets of the canonical form: the longest
 // path that SMTP carries without its angle brackets (RFC 5321 §4.5.3.1.3).
 const MaxLength = 254
 
-// Neither error repeats what was typed, so both may be logged.
+// Neither error repeats the input, so both may be logged.
 var (
-	// ErrInvalid means that what was typed is not exactly one address.
+	// ErrInvalid means that the input is not exactly one address.
 	ErrInvalid = errors.New("email: not one address")
-	// ErrTooLong means that what was typed is longer than MaxLength.
+	// ErrTooLong means that the input is longer than MaxLength.
 	ErrTooLong = errors.New("email: address is too long")
 )
 
@@ -27,10 +27,10 @@ type Address struct {
 	typed, canonical string
 }
 
-// Typed is the address as the person wrote it, without surrounding white space; it is what is shown.
+// Typed is the address as the person wrote it, without surrounding white space. It is the form to show.
 func (a Address) Typed() string { return a.typed }
 
-// Canonical is the form that is compared, stored as a key and counted under. Parsing it gives itself.
+// Canonical is the form to compare, and to use as a key. Parsing it returns the same form.
 func (a Address) Canonical() string { return a.canonical }
 
 // String is the masked address, so that a log line does not give a person away by accident.
@@ -78,7 +78,7 @@ func isPlain(s string) bool {
 	return found && isLocal(local) && isHostname(domain) && !strings.Contains(domain, "--")
 }
 
-// canonicalize gives the canonical form of any trimmed spelling.
+// canonicalize returns the canonical form of any trimmed spelling.
 func canonicalize(typed string) (string, error) {
 	if !utf8.ValidString(typed) {
 		return "", ErrInvalid

@@ -12,7 +12,7 @@ import (
 // maxLocal bounds the local part, in octets (RFC 5321 §4.5.3.1.1).
 const maxLocal = 64
 
-// specials are the printable ASCII characters that may stand in a dot-atom beside letters, digits and the dot
+// specials are the printable ASCII characters that a dot-atom may contain, other than letters, digits and the dot
 // (RFC 5322 §3.2.3).
 const specials = "!#$%&'*+-/=?^_`{|}~"
 
@@ -23,7 +23,7 @@ func canonicalLocal(raw string) (string, bool) {
 }
 
 // foldCase folds case until folding changes nothing more, since normalising a folded string may compose a letter
-// that folds again. It gives up on a string that does not settle, for which there would be no canonical form.
+// that folds again. It gives up on a string that does not settle, because such a string has no canonical form.
 func foldCase(s string) (folded string, stable bool) {
 	const rounds = 4
 	fold := cases.Fold()
@@ -58,7 +58,7 @@ func isLocal(s string) bool {
 		case isInvisible(r):
 			return false
 		case unicode.IsMark(r):
-			// A mark with nothing of its own to stand on would change the look of its neighbour.
+			// A combining mark without a base character would change the look of its neighbour.
 			if atStart {
 				return false
 			}

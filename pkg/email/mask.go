@@ -5,14 +5,14 @@ import (
 	"unicode/utf8"
 )
 
-// veil stands for what a mask hides. Its length is fixed, so that it does not give away that of the local part.
+// veil replaces the hidden part. Its length is fixed, so that it does not reveal the length of the local part.
 const veil = "•••"
 
-// atSigns are the characters that NFKC makes "@", which may therefore stand in an address as typed.
+// atSigns are the characters that NFKC turns into "@", so a typed address may contain them.
 const atSigns = "@＠﹫"
 
 // Mask hides all of an address but the first character of its local part and its domain: "a•••@example.com".
-// It takes the typed or the canonical form of a parsed address; what holds no "@" is hidden altogether.
+// It takes the typed or the canonical form of a parsed address. A text without "@" is hidden altogether.
 func Mask(address string) string {
 	at := strings.LastIndexAny(address, atSigns)
 	if at < 0 {

@@ -1,7 +1,7 @@
 package email
 
 // providers are the domains at which people most often have their mailboxes, the most used of the world first and
-// then by country. The order decides between two that are equally close to what was typed.
+// then by country. The order decides between two that are equally close to the typed domain.
 var providers = []string{
 	"gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "googlemail.com", "live.com", "aol.com",
 	"msn.com", "me.com", "mac.com", "proton.me", "protonmail.com", "protonmail.ch", "pm.me", "ymail.com",
@@ -39,7 +39,8 @@ var providers = []string{
 	"gmx.at", "aon.at", "chello.at", "a1.net", "drei.at", "live.at", "hotmail.at", "outlook.at", "yahoo.at", "liwest.at",
 
 	// Switzerland
-	"bluewin.ch", "gmx.ch", "hispeed.ch", "sunrise.ch", "hotmail.ch", "outlook.ch", "live.ch", "yahoo.ch", "swissonline.ch",
+	"bluewin.ch", "gmx.ch", "hispeed.ch", "sunrise.ch", "hotmail.ch", "outlook.ch", "live.ch", "yahoo.ch",
+	"swissonline.ch",
 
 	// The north
 	"hotmail.se", "live.se", "outlook.se", "yahoo.se", "telia.com", "hotmail.no", "live.no", "online.no", "yahoo.no",
@@ -65,7 +66,7 @@ var providers = []string{
 	"yahoo.com.tw", "yahoo.com.hk", "hotmail.co.za", "walla.com", "walla.co.il", "hotmail.com.tr", "outlook.com.tr",
 }
 
-// neighbours stand one slip away from a provider and are real: the domains of large employers, and of words that
+// neighbours are one slip away from a provider and are real: the domains of large employers, and of words that
 // someone was bound to register.
 var neighbours = []string{
 	"aok.de", "msc.com", "msd.com", "gm.com", "gmc.com", "ge.com", "tim.it", "home.pl", "sunrise.com", "max.com",
@@ -73,7 +74,7 @@ var neighbours = []string{
 	"cloud.com", "mall.com", "main.com", "gail.com", "grail.com", "key.com", "ski.com", "spy.com",
 }
 
-// topLevelSlips are mistyped top-level domains and what the person meant by them. All but ".co" and ".ftr" (a
+// topLevelSlips are mistyped top-level domains and the intended ones. All but ".co" and ".ftr" (a
 // company's own, without mailboxes for the public) do not exist.
 var topLevelSlips = []struct{ typed, meant string }{
 	{"con", "com"}, {"cmo", "com"}, {"ocm", "com"}, {"co", "com"}, {"vom", "com"}, {"xom", "com"}, {"comm", "com"},

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// maxSuggestions bounds what a person is asked to choose from.
+// maxSuggestions bounds how many addresses a person is asked to choose from.
 const maxSuggestions = 3
 
-// Suggest gives the addresses that were probably meant where the domain of a canonical address looks mistyped:
+// Suggest returns the addresses that were probably meant where the domain of a canonical address looks mistyped:
 // three at most, the likeliest first. known are further domains to compare with, in canonical form, such as a
-// portal's own; they go before equally likely ones. A domain that is among them, or well known, gives nothing.
+// portal's own; they go before equally likely ones. For a domain that is among them, or well known, it returns none.
 func Suggest(canonical string, known []string) []string {
 	local, domain, found := strings.Cut(canonical, "@")
 	if !found || isReal(domain, known) {
@@ -24,7 +24,7 @@ func Suggest(canonical string, known []string) []string {
 	return slices.DeleteFunc(domains, func(address string) bool { return len(address) > MaxLength })
 }
 
-// meantDomains gives the domains that were probably meant by one that is not known to be real.
+// meantDomains returns the domains that were probably meant by one that is not known to be real.
 func meantDomains(domain string, known []string) []string {
 	targets := slices.Concat(known, providers)
 	mended, slipped := mendTopLevel(domain)
@@ -55,7 +55,7 @@ func mendTopLevel(domain string) (mended string, slipped bool) {
 	return "", false
 }
 
-// closest gives the targets that take the fewest slips of the hand to become domain; farther ones are noise.
+// closest returns the targets that are the fewest slips of the hand away from domain; farther ones are noise.
 func closest(domain string, targets []string) []string {
 	guesses := near(domain, targets, func(target string) int {
 		name, _, _ := strings.Cut(target, ".")
@@ -63,7 +63,7 @@ func closest(domain string, targets []string) []string {
 		case len(name) < 3:
 			return 0 // names of two letters are all alike
 		case len(target) >= 9 && strings.HasPrefix(domain, target[:1]):
-			return 2 // whoever misses two keys seldom misses the first
+			return 2 // people who miss two keys seldom miss the first
 		default:
 			return 1
 		}
@@ -75,13 +75,13 @@ func closest(domain string, targets []string) []string {
 	return texts(slices.DeleteFunc(guesses, func(g guess) bool { return g.slips > fewest }))
 }
 
-// guess is what may have been meant, and how many slips of the hand lie between it and what was typed.
+// guess is a text that may have been meant, and its distance from the typed text, in slips of the hand.
 type guess struct {
 	text  string
 	slips int
 }
 
-// near gives the candidates within limit slips of typed, the nearest first, in their own order where equally near.
+// near returns the candidates within limit slips of typed, the nearest first, in their own order where equally near.
 func near(typed string, candidates []string, limit func(candidate string) int) []guess {
 	var guesses []guess
 	for _, candidate := range candidates {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha1" //nolint:gosec // what the service is asked by, and no secret rests on it
+	"crypto/sha1" //nolint:gosec // the service looks hashes up by SHA-1; no secret depends on it
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,11 +31,11 @@ const (
 // service learns five hexadecimal digits of the password's SHA-1, which some thousand others share, and not even the
 // length of the answer tells an eavesdropper more (https://haveibeenpwned.com/API/v3#SearchingPwnedPasswordsByRange).
 type Breached struct {
-	// BaseURL is where /range/ lies; empty stands for PwnedPasswords.
+	// BaseURL is the address of the service, without /range/; empty means PwnedPasswords.
 	BaseURL string
-	// Client sends the requests; nil stands for http.DefaultClient.
+	// Client sends the requests; nil means http.DefaultClient.
 	Client *http.Client
-	// Log hears of failures; nil stands for slog.Default().
+	// Log logs failures; nil means slog.Default().
 	Log *slog.Logger
 }
 
@@ -47,7 +47,8 @@ func (b *Breached) Knows(ctx context.Context, password string) bool {
 
 	known, err := b.find(ctx, password)
 	if err != nil {
-		cmp.Or(b.Log, slog.Default()).WarnContext(ctx, "breached passwords could not be asked, password let through", "error", err)
+		cmp.Or(b.Log, slog.Default()).WarnContext(ctx,
+			"breached passwords could not be asked, password let through", "error", err)
 	}
 	return known
 }
@@ -89,7 +90,7 @@ func listsSuffix(body io.Reader, suffix string) (bool, error) {
 	return false, nil
 }
 
-// withoutURL keeps the address out of the log, for it ends in part of the password's hash.
+// withoutURL keeps the address out of the log, because it ends in part of the password's hash.
 func withoutURL(err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {

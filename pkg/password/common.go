@@ -23,7 +23,7 @@ const (
 	maxListed = 24
 	// maxAfterthought is how many digits and signs after a weak password leave it weak.
 	maxAfterthought = 4
-	// maxUnit is the longest unit whose repetition is weak whatever the unit is.
+	// maxUnit is the longest unit whose repetition is always weak.
 	maxUnit = 4
 	// minRun is the least that counts as a run; two neighbours on a keyboard come about by chance.
 	minRun = 3
@@ -65,7 +65,8 @@ var ranks = sync.OnceValue(func() map[string]int {
 })
 
 // plainLetters undoes the substitutions that everybody knows: p@ssw0rd.
-var plainLetters = strings.NewReplacer("@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "$", "s", "5", "s", "7", "t")
+var plainLetters = strings.NewReplacer(
+	"@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "$", "s", "5", "s", "7", "t")
 
 // isCommon tells whether a guesser would try the password (in NFC) early: it is listed, or it is one of the most
 // common and an afterthought, or one short or listed unit repeated, or made of runs.

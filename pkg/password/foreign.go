@@ -24,7 +24,7 @@ import (
 // ceilings allow. Errors that wrap it say which, and never hold any of the hash.
 var ErrUnreadable = errors.New("password: stored hash cannot be verified")
 
-// Ceilings on the cost of a stored hash. Whoever may import hashes must not be able to stop every login with one:
+// Ceilings on the cost of a stored hash. People who may import hashes must not be able to stop every login with one:
 // each of these is a few seconds of one core at most.
 const (
 	maxEncodedLength = 512
@@ -53,7 +53,7 @@ type matcher func(password string) bool
 // are, each at no more than the cost named:
 //
 //   - argon2id, argon2i and argon2d, version 19, in PHC form: 256 MiB, 16 passes, 16 lanes
-//   - bcrypt ($2a$, $2b$, $2y$): cost 15. What a password has beyond 72 bytes does not count, as everywhere
+//   - bcrypt ($2a$, $2b$, $2y$): cost 15. Bytes of a password beyond the 72nd do not count, as everywhere
 //   - scrypt in PHC form ($scrypt$ln=,r=,p=$): 256 MiB, r 64, p 16
 //   - PBKDF2 as passlib writes it ($pbkdf2$, $pbkdf2-sha256$, $pbkdf2-sha512$) and as Django does (pbkdf2_sha256$,
 //     pbkdf2_sha1$): 2,000,000 iterations, those of further output blocks included

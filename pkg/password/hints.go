@@ -19,7 +19,7 @@ const (
 // minCapitals is how many capitals without one small letter suggest caps lock; fewer come about by chance.
 const minCapitals = 4
 
-// Hints reads what the caller typed and nothing that is stored, so it tells a stranger nothing. A portal's minLength
+// Hints depends on the typed password alone and on nothing stored, so it tells a stranger nothing. A portal's minLength
 // is read as in Facts. The answer is in the order of the constants, and is empty rather than nil.
 func Hints(password string, minLength int) []string {
 	hints := []string{}

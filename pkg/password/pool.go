@@ -87,8 +87,10 @@ func NewPool(slots int, wait time.Duration, params Params) *Pool {
 		wait:  wait,
 		slots: make(chan struct{}, max(slots, 1)),
 	}
-	p.ownPrefix = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, p.params.Memory, p.params.Iterations, lanes)
-	p.ownLength = len(p.ownPrefix) + base64.RawStdEncoding.EncodedLen(saltLength) + len("$") + base64.RawStdEncoding.EncodedLen(keyLength)
+	p.ownPrefix = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$",
+		argon2.Version, p.params.Memory, p.params.Iterations, lanes)
+	p.ownLength = len(p.ownPrefix) + base64.RawStdEncoding.EncodedLen(saltLength) + len("$") +
+		base64.RawStdEncoding.EncodedLen(keyLength)
 	p.absent = argon2Matcher(argon2.IDKey, p.params, make([]byte, saltLength), make([]byte, keyLength))
 	return p
 }

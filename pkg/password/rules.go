@@ -19,9 +19,9 @@ const (
 )
 
 const (
-	// minWordLength is what a word of an email or name needs to count; shorter ones are in every other password.
+	// minWordLength is the least length of a word of an email or name that counts. Many passwords contain shorter ones.
 	minWordLength = 4
-	// minRemainder is what has to remain of a password without those words.
+	// minRemainder is the least that must remain of a password without those words.
 	minRemainder = 8
 )
 
@@ -45,9 +45,9 @@ type Reason struct {
 	Limit int
 }
 
-// Facts are what a password is judged against besides itself.
+// Facts are the inputs, other than the password, of the rules.
 type Facts struct {
-	// MinLength is the portal's; zero stands for DefaultMinLength, and less than MinLengthFloor for that.
+	// MinLength is the portal's. Zero means DefaultMinLength, and anything below MinLengthFloor means MinLengthFloor.
 	MinLength  int
 	Email      string
 	PortalName string
@@ -59,7 +59,7 @@ type Policy struct {
 	Breached *Breached
 }
 
-// Check gives every reason to refuse the password at once, in the order of the codes above; none means that it is good.
+// Check returns every reason to refuse the password, in the order of the codes above. None means that it is good.
 // With Breached set it makes a network request of up to its timeout, so no connection or transaction is to be held.
 func (p Policy) Check(ctx context.Context, password string, facts Facts) []Reason {
 	breached := p.Breached != nil && p.Breached.Knows(ctx, password)
@@ -108,7 +108,7 @@ func madeOf(password, email, portalName string) (ofEmail, ofPortalName bool) {
 	return inEmail && remainder < minRemainder, inPortalName && remainder < minRemainder
 }
 
-// wordsOf gives the whole text, so that signs between its words count with it, and each of its words.
+// wordsOf returns the whole text, so that signs between its words count too, and each of its words.
 func wordsOf(text string) []string {
 	text = strings.ToLower(norm.NFC.String(strings.TrimSpace(text)))
 	words := append(strings.FieldsFunc(text, isSeparator), text)

@@ -11,15 +11,15 @@ const (
 	// minDigits is shorter than any number that can be dialled from abroad; maxDigits is E.164's (§6.2.1).
 	minDigits = 7
 	maxDigits = 15
-	// maxTyped bounds what is looked at, in octets: the digits, with room for a separator around each.
+	// maxTyped bounds the input, in octets: the digits, with room for a separator around each.
 	maxTyped = 96
 )
 
-// ErrInvalid means that what was typed is not one number in international form. It does not repeat the number.
+// ErrInvalid means that the input is not one number in international form. It does not repeat the input.
 var ErrInvalid = errors.New("phone: not an international number")
 
-// Parse gives a number as E.164: "+", the country code and 7 to 15 digits in all. Spaces, dashes, dots and
-// parentheses are skipped wherever they stand. The "+" is required: without it, or with "00", the country would be
+// Parse returns a number as E.164: "+", the country code and 7 to 15 digits in all. Spaces, dashes, dots and
+// parentheses are skipped. The "+" is required: without it, or with "00", the country would be
 // a guess. A trunk zero in parentheses, as in "+49 (0)30", is refused too, because whether it is dialled depends on
 // the country. Whether the number is in use is not known.
 //
@@ -35,7 +35,7 @@ func Parse(typed string) (e164 string, err error) {
 	return number, nil
 }
 
-// dropSeparator maps to -1, which strings.Map drops, what people put between digits to read them more easily.
+// dropSeparator maps separators, which people put between digits to read them more easily, to -1: strings.Map drops it.
 func dropSeparator(r rune) rune {
 	const minusSign = '\u2212'
 	if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || r == minusSign || strings.ContainsRune(".()", r) {

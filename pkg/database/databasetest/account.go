@@ -13,7 +13,7 @@ import (
 // account is the system account that Postgres runs as, where that is not our own: it refuses to run as root.
 type account struct{ uid, gid int }
 
-// serverAccount picks an account for the server; nil is our own.
+// serverAccount picks an account for the server. nil means the account of the tests.
 func serverAccount() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -32,7 +32,8 @@ func serverAccount() (*account, error) {
 	return nil, errors.New("postgres cannot run as root, and there is neither an account postgres nor nobody")
 }
 
-// own gives the account the directory, and lets anyone pass through it: tests that are not root connect too.
+// own makes the account the owner of the directory and lets everyone traverse it, because tests may run as another
+// user.
 func (a *account) own(dir string) error {
 	if a == nil {
 		return nil
@@ -51,7 +52,7 @@ func (a *account) processAttributes() *syscall.SysProcAttr {
 // dirPrefix begins the name of a cluster's directory, before the id of the test binary that it serves.
 const dirPrefix = "latchkey-postgres-"
 
-// sweepOrphans removes what test binaries left that were killed.
+// sweepOrphans removes the directories of test binaries that were killed.
 func sweepOrphans() {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	if err != nil {

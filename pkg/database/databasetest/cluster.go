@@ -135,7 +135,7 @@ func (c *Cluster) Start(tb testing.TB) {
 	}
 }
 
-// Stop stops the server as an administrator would who does not wait: sessions are told and ended.
+// Stop shuts the server down in the fast mode of pg_ctl: it ends sessions with a message.
 func (c *Cluster) Stop(tb testing.TB) {
 	tb.Helper()
 	if err := c.stop(); err != nil {
@@ -200,7 +200,7 @@ func (c *Cluster) awaitAnswer() error {
 	}
 }
 
-// lastLog gives the end of the server's log.
+// lastLog returns the end of the server's log.
 func (c *Cluster) lastLog() string {
 	log, err := os.ReadFile(filepath.Join(c.dir, "log"))
 	if err != nil {
@@ -245,7 +245,7 @@ func (c *Cluster) remove() error {
 		return nil
 	}
 	if c.running() {
-		// Nobody needs its data any more, so it may go at once.
+		// Its data is not needed any more, so it need not shut down cleanly.
 		if err := errors.Join(c.thaw(), c.process.Signal(syscall.SIGQUIT)); err != nil {
 			return err
 		}

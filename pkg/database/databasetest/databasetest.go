@@ -5,8 +5,8 @@
 //
 // Postgres is the cluster of LATCHKEY_TEST_POSTGRES_URL (a superuser's URL), else one that the test binary starts for
 // itself from the programs on this machine, as a copy of files that it keeps in the user's cache directory. Where there
-// is neither, tests run on SQLite alone, and what was left out is said aloud; LATCHKEY_TEST_POSTGRES=required makes that a
-// failure.
+// is neither, tests run on SQLite alone and the run lists the tests that were left out. LATCHKEY_TEST_POSTGRES=required
+// makes that a failure.
 package databasetest
 
 import (

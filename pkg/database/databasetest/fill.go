@@ -47,7 +47,7 @@ func Columns(t testing.TB, db *database.DB) []Column {
 	return columns
 }
 
-// Fill adds a row to every table of our own, whatever tables there are by now. A value is known by "table.column" or by
+// Fill adds a row to every table of our own that the migrations made. A value is known by "table.column" or by
 // the column's name; any other is made up from the type. A row that a unique key refuses was added before.
 func Fill(t testing.TB, db *database.DB, known map[string]any) {
 	t.Helper()

@@ -12,13 +12,13 @@ import (
 )
 
 // frozen is a shell that waits for its input to end, and then wakes the processes that it was given. It does so too
-// when the test binary is killed: a server that stands still would not hear the signal to end.
+// when the test binary is killed: a frozen server would not handle the signal to end.
 type frozen struct {
 	waker *exec.Cmd
 	input io.Closer
 }
 
-// Freeze stops every process of the server where it stands: connections stay open and nothing answers, as when a
+// Freeze pauses every process of the server: connections stay open and nothing answers, as when a
 // machine hangs.
 func (c *Cluster) Freeze(tb testing.TB) {
 	tb.Helper()
@@ -63,7 +63,7 @@ func (c *Cluster) startWaker(backends []int) error {
 	for _, pid := range backends {
 		args = append(args, strconv.Itoa(pid))
 	}
-	waker := exec.CommandContext(context.Background(), "sh", args...) //nolint:gosec // a fixed script; the arguments are numbers
+	waker := exec.CommandContext(context.Background(), "sh", args...) //nolint:gosec // a fixed script
 	waker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}           // Ctrl-C is not for it
 	input, err := waker.StdinPipe()
 	if err != nil {

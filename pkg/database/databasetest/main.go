@@ -56,8 +56,8 @@ func Run(m *testing.M) (code int) {
 const whyNoPostgres = "there is no Postgres: " + urlVariable + " is not set, and initdb is neither in PATH nor in " +
 	programDirs
 
-// sayLeftOut tells what did not run. go test swallows what a passing package prints, so the go command's own stderr
-// hears of it too.
+// sayLeftOut prints which tests did not run. go test drops the output of a passing package, so the line goes to the go
+// command's own stderr too.
 func sayLeftOut() {
 	leftOut.Lock()
 	defer leftOut.Unlock()

@@ -113,7 +113,10 @@ func buildTemplate(cluster string) (name string, err error) {
 	if err != nil || exists {
 		return name, err
 	}
-	for _, statement := range []string{"DROP DATABASE IF EXISTS " + building + " WITH (FORCE)", "CREATE DATABASE " + building} {
+	for _, statement := range []string{
+		"DROP DATABASE IF EXISTS " + building + " WITH (FORCE)",
+		"CREATE DATABASE " + building,
+	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return "", err
 		}

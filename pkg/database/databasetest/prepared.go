@@ -17,8 +17,8 @@ import (
 // keptUnused is how long prepared files are kept that no test uses.
 const keptUnused = 7 * 24 * time.Hour
 
-// preparedDir is where the files of a stopped cluster are kept, with the migrated template in it: a copy of them is made
-// in a moment, where initdb and the migrations take a second of every test binary. "" where the user has no cache.
+// preparedDir is where the files of a stopped cluster are kept, with the migrated template in it: a copy of them is
+// made in a moment, where initdb and the migrations take a second of every test binary. "" where the user has no cache.
 func preparedDir() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -61,7 +61,8 @@ func majorVersion(dir string) int {
 func initialize(dir string, as *account) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(findPrograms(), "initdb"), "--pgdata", dir, //nolint:gosec // this machine's
+	initdb := filepath.Join(findPrograms(), "initdb")
+	cmd := exec.CommandContext(ctx, initdb, "--pgdata", dir, //nolint:gosec // this machine's own
 		"--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	cmd.Dir = filepath.Dir(dir)
 	cmd.SysProcAttr = as.processAttributes()

@@ -2,7 +2,7 @@ package tenantguard
 
 import "slices"
 
-// namesTable tells a table's name from a column's, an alias's and a qualifier's.
+// namesTable reports whether the name at i is a table's, and not a column's, an alias's or a qualifier's.
 func (r *reader) namesTable(i int) bool {
 	c := r.top().clause
 	switch before := r.at(i - 1); {
@@ -39,7 +39,7 @@ func (r *reader) portalID(i int) {
 	}
 }
 
-// operand reads what a portal_id is compared with: a parameter, a cast of one, or a qualified portal_id.
+// operand reads the other side of a comparison: a parameter, a cast of one, or a qualified portal_id.
 func (r *reader) operand(i, query int) (node, bool) {
 	if r.at(i).is("cast") && r.at(i+1).is("(") {
 		i += 2
@@ -53,7 +53,7 @@ func (r *reader) operand(i, query int) (node, bool) {
 	return node{}, false
 }
 
-// qualifier gives the a of a.portal_id, and its position.
+// qualifier returns the a of a.portal_id, and its position.
 func (r *reader) qualifier(i int) (string, int) {
 	if r.at(i-1).is(".") && r.at(i-2).isName() {
 		return r.at(i - 2).text, i - 2
@@ -132,7 +132,7 @@ func (r *reader) use(i int) {
 	r.uses = append(r.uses, use{r.at(i).text, node{r.top().query, name}, end})
 }
 
-// alias gives the name that the table at i has in its query, and the index of the last token of that.
+// alias returns the name that the table at i has in its query, and the index of the last token of that name.
 func (r *reader) alias(i int) (name string, end int) {
 	next := r.at(i + 1)
 	_, begins := clauses[next.text]
@@ -148,7 +148,8 @@ func (r *reader) alias(i int) (name string, end int) {
 // noAliases are the words that follow a table's name without being its alias. Those that begin a clause are no aliases
 // either.
 var noAliases = []string{
-	"as", "left", "right", "full", "inner", "outer", "cross", "natural", "default", "tablesample", "indexed", "not", "when",
+	"as", "left", "right", "full", "inner", "outer", "cross", "natural", "default", "tablesample", "indexed",
+	"not", "when",
 }
 
 // unbound lists the tables whose portal_id equals no parameter. A column without a qualifier belongs to the only portal
@@ -200,7 +201,7 @@ func (r *reader) isPortalID(s span) bool {
 
 func (r *reader) hasPortalID(list []span) bool { return slices.ContainsFunc(list, r.isPortalID) }
 
-// list gives the elements of the list whose "(" is at open.
+// list returns the elements of the list whose "(" is at open.
 func (r *reader) list(open int) []span {
 	depth := 0
 	for i := open; i < len(r.tokens); i++ {
@@ -233,7 +234,7 @@ func (r *reader) elements(start, end int) []span {
 	return append(all, span{from, end})
 }
 
-// at gives the token at i. Outside the statement it gives an empty symbol.
+// at returns the token at i, or an empty symbol outside the statement.
 func (r *reader) at(i int) token {
 	if i < 0 || i >= len(r.tokens) {
 		return token{kind: symbol}

@@ -6,12 +6,12 @@
 // bind:
 //
 //   - portal_id compared with a parameter, or with the portal_id of another table of the same query, in WHERE, ON or
-//     HAVING, unless an OR beside it undoes that
+//     HAVING, unless an OR in the same group undoes that
 //   - (portal_id, …) = (…) or IN ((…), …) with a parameter in its place
 //   - portal_id in the list of columns of an INSERT, or of a JOIN … USING
 //
-// Every use of a table counts by itself. A subquery that compares its portal_id with a table of the outer query does not
-// bind: a distributed Postgres (Citus) refuses that, or asks every one of its machines.
+// Every use of a table counts by itself. A subquery that compares its portal_id with a table of the outer query does
+// not bind: a distributed Postgres (Citus) refuses that, or asks every one of its machines.
 //
 // What it can see: every statement that goes through GORM, raw or built, in a transaction or not; every table that some
 // migration gives a column portal_id, under an alias, quoted, in a subquery, a CTE or a join. In doubt it sees a table
@@ -55,7 +55,7 @@ type Guard struct {
 	verdicts map[string]error
 }
 
-// maxVerdicts bounds the cache; lists of varying length make texts without end.
+// maxVerdicts bounds the cache, because lists of varying length make ever new texts.
 const maxVerdicts = 4096
 
 // New makes a guard of the tables that the migrations, one text, give a column portal_id.
@@ -66,7 +66,7 @@ func New(s Syntax, migrations string) *Guard {
 // Tables lists the tables of portals' data, sorted.
 func (g *Guard) Tables() []string { return slices.Sorted(maps.Keys(g.tables)) }
 
-// Check says why a statement must not run, or nil. The verdict on each text is kept.
+// Check returns why a statement must not run, or nil. The verdict on each text is kept.
 //
 // Errors: ErrPortalNotBound.
 func (g *Guard) Check(query string) error {

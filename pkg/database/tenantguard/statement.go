@@ -2,10 +2,6 @@ package tenantguard
 
 import "slices"
 
-// The reader is not a full parser: it knows queries, clauses, parentheses and CASE, which portal tables each query names,
-// and the ways in which a portal_id is bound. In doubt it sees a table more or a binding less, so that the guard refuses
-// too much and not too little.
-
 // clause is the part of a statement that a token belongs to.
 type clause uint8
 
@@ -53,8 +49,8 @@ type group struct {
 	open   int // the index of its first token
 	// isQuery is set where the group holds a whole query; else it is part of its parent's clause.
 	isQuery, isCase, isFilter bool
-	// found are the equalities of the clause that is being read. An OR beside them undoes them: "portal_id = ? AND x
-	// OR y" binds nothing.
+	// found are the equalities of the clause that is being read. An OR in the same group undoes them:
+	// "portal_id = ? AND x OR y" binds nothing.
 	found []equality
 	hasOr bool
 	kept  []equality
@@ -67,6 +63,9 @@ func (g *group) endClause() {
 	g.found, g.hasOr = nil, false
 }
 
+// reader reads one statement. It is no full parser: it knows queries, clauses, parentheses and CASE, the portal tables
+// that each query names, and the ways to bind a portal_id. In doubt it sees a table more or a binding less, so that the
+// guard refuses too much and not too little.
 type reader struct {
 	tokens  []token
 	tables  map[string]bool
@@ -76,8 +75,8 @@ type reader struct {
 	bound   []equality
 }
 
-// unbound lists the portal tables that the statements of a text name without binding their portal_id. Semicolons separate
-// statements.
+// unbound lists the portal tables that the statements of a text name without binding their portal_id. Semicolons
+// separate statements.
 func unbound(tokens []token, portalTables map[string]bool) []string {
 	var all []string
 	for len(tokens) > 0 {

@@ -2,7 +2,7 @@ package tenantguard
 
 import "strings"
 
-// token is a word of SQL as the guard reads it; comments are gone, and a literal has lost its text.
+// token is a word of SQL. Comments are dropped, and a literal has no text.
 type token struct {
 	kind tokenKind
 	// text is in lower case: neither database tells unquoted names apart by case.
@@ -89,7 +89,7 @@ func (t *tokenizer) word() {
 	t.emit(word, text)
 }
 
-// symbol keeps together what would otherwise hold a lone "=".
+// symbol keeps operators of two characters together, or "<=" would be read as a lone "=".
 func (t *tokenizer) symbol() {
 	for _, two := range []string{"==", "<=", ">=", "<>", "!=", "=>", ":=", "::"} {
 		if t.has(two) {
@@ -124,7 +124,7 @@ func (t *tokenizer) dollar() {
 	t.emit(literal, "")
 }
 
-// stringLiteral reads '…'. SQLite takes a string for a name where only a name can stand.
+// stringLiteral reads '…'. SQLite reads a string as a name where the grammar allows only a name.
 func (t *tokenizer) stringLiteral(backslashes bool) {
 	start := t.at
 	t.at++
@@ -222,7 +222,7 @@ func (t *tokenizer) emit(kind tokenKind, text string) {
 
 func (t *tokenizer) has(prefix string) bool { return strings.HasPrefix(t.text[t.at:], prefix) }
 
-// peek gives the byte so many places on, or 0 past the end.
+// peek returns the byte that many places ahead, or 0 past the end.
 func (t *tokenizer) peek(ahead int) byte {
 	if t.at+ahead < len(t.text) {
 		return t.text[t.at+ahead]

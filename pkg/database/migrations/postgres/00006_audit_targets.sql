@@ -1,6 +1,6 @@
 -- +goose Up
 
--- What an event is about, where that is no person: a portal, an API key, a signing key, an invitation. And the members
+-- The target of an event that is not about a person: a portal, an API key, a signing key, an invitation. And the members
 -- of an account or a portal that have another value since, by their names in JSON, with commas between. The defaults are
 -- for the version before this one, which writes neither.
 ALTER TABLE audit_events ADD COLUMN target_kind TEXT NOT NULL DEFAULT '';

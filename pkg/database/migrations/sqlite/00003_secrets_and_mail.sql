@@ -24,7 +24,7 @@ CREATE TABLE onetime_secrets (
     PRIMARY KEY (portal_id, purpose, subject)
 );
 
--- What was sent, or is to be. The address stands with the account, the secret nowhere.
+-- Messages, sent or waiting. The address is in the account, and the secret is not stored.
 CREATE TABLE deliveries (
     portal_id       TEXT    NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
     id              TEXT    NOT NULL,
@@ -58,5 +58,5 @@ CREATE TABLE recipients (
 );
 CREATE INDEX recipients_updated_at ON recipients (updated_at);
 
--- Since when an account is a claim: registered, and its mailbox not proved. NULL for all others.
+-- Since when an account is an unverified registration: its mailbox was never proved. NULL for all others.
 ALTER TABLE accounts ADD COLUMN claimed_at BIGINT;

@@ -1,6 +1,6 @@
 -- The tables of River v0.31.0 (github.com/riverqueue/river), as its own migrations 1 to 6 leave them: made here so that
--- they come under our lock and cost a start nothing. Left out is its table of migrations. A test in pkg/delivery
--- compares them with what River would make.
+-- they come under our lock and cost a start nothing. Left out is its table of migrations. A test in pkg/queue
+-- compares them with the tables that River makes.
 
 -- +goose Up
 CREATE TABLE river_job (

@@ -6,8 +6,8 @@ CREATE TABLE invitation_numbers (
     last       BIGINT  NOT NULL
 );
 
--- The code of an invitation is derived from its number and counter, and stands nowhere. A row outlives the person's
--- data in it: what was deleted keeps the digest of its address, so that its codes can be told superseded.
+-- The code of an invitation is derived from its number and counter, and is not stored. A row outlives the person's
+-- data in it: a deleted invitation keeps the digest of its address, so that its codes can be recognised as superseded.
 CREATE TABLE invitations (
     portal_id       TEXT    NOT NULL REFERENCES portals (id) ON DELETE CASCADE,
     id              TEXT    NOT NULL,
