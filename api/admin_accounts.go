@@ -130,6 +130,16 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 	return changes, k.Err()
 }
 
+// limitAdministrator limits how many passwords an administrator sets, because hashing them slows the logins of all people.
+// Operators have no limit. Errors: rate_limited.
+func (s *Server) limitAdministrator(c echo.Context, changes account.Changes) error {
+	who := principalOf(c)
+	if changes.Password == nil || who.operates() {
+		return nil
+	}
+	return s.limitPasswords(who.actor.String(), s.limits.Passwords)
+}
+
 // createAccount answers POST /v1/admin/portals/{portal}/accounts.
 func (s *Server) createAccount(c echo.Context) error {
 	var req accountRequest
@@ -139,6 +149,9 @@ func (s *Server) createAccount(c echo.Context) error {
 	noteEmail(c, req.Email.Value)
 	changes, err := req.changes(true)
 	if err != nil {
+		return err
+	}
+	if err := s.limitAdministrator(c, changes); err != nil {
 		return err
 	}
 	p := portalOf(c)
@@ -196,6 +209,9 @@ func (s *Server) patchAccount(c echo.Context) error {
 	}
 	changes, err := req.changes(false)
 	if err != nil {
+		return err
+	}
+	if err := s.limitAdministrator(c, changes); err != nil {
 		return err
 	}
 	a, err := s.accounts.Change(c.Request().Context(), portalOf(c), id, changes)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,7 +33,10 @@ import (
 type Options struct {
 	OperatorKey    string         // an API key with the scope operator; "" for none
 	TrustedProxies []netip.Prefix // their X-Forwarded-For is believed
-	Unlimited      bool           // switches the per-network limits off
+	Unlimited      bool           // switches the limits per network off
+	Limits         Limits         // the zero value is DefaultLimits
+	// UnlimitedNetworks are left out by the limits per network.
+	UnlimitedNetworks []netip.Prefix
 }
 
 // Server answers the API.
@@ -61,8 +65,12 @@ type Server struct {
 	erasure      *erasure.Service
 	audit        *audit.Recorder
 	limiter      *ratelimit.Limiter // nil when switched off
-	importing    chan struct{}      // one entry for each running import
-	metrics      *metrics
+	limits       Limits
+	// unlimitedNetworks are left out by the limits.
+	unlimitedNetworks []netip.Prefix
+	forwarded         sync.Once     // warns of X-Forwarded-For from a stranger
+	importing         chan struct{} // one entry for each running import
+	metrics           *metrics
 }
 
 // New answers the API with the services of an app.
@@ -76,7 +84,10 @@ func New(a *app.App, o Options) *Server {
 		audit:   a.Audit, importing: make(chan struct{}, maxImports), metrics: newMetrics(a.DB, a.Hashing),
 	}
 	if !o.Unlimited {
-		s.limiter = ratelimit.New(a.Now)
+		s.limiter, s.limits, s.unlimitedNetworks = ratelimit.New(a.Now), o.Limits, o.UnlimitedNetworks
+		if s.limits == (Limits{}) {
+			s.limits = DefaultLimits()
+		}
 	}
 	s.echo = s.router()
 	return s

@@ -47,6 +47,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if len(agent) > maxUserAgent {
 			agent = agent[:maxUserAgent]
 		}
+		s.warnOfForwarded(r)
 		caller := &audit.Caller{
 			Network: callerAddress(r, s.proxies), RequestID: id, UserAgent: printable(agent),
 		}

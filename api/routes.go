@@ -23,82 +23,76 @@ const (
 	exporter                    // of that portal's invitations
 )
 
-// How many requests a network has a minute for an operation (contract, issue "Holding the door").
-const (
-	manyAMinute = 60 // to look up, log in, verify and redeem
-	fewAMinute  = 20 // to issue and to register
-)
-
-// route is one operation. One without a limit is not counted.
+// route is one operation.
 type route struct {
 	method, path string
 	access       access
 	handler      echo.HandlerFunc
-	limit        int
+	limit        limit
 }
 
 // routes lists every operation of the API. openapi.yaml describes the same set.
 func (s *Server) routes() []route {
 	return []route{
-		{http.MethodGet, "/healthz", anyone, s.health, 0},
-		{http.MethodGet, "/readyz", anyone, s.ready, 0},
-		{http.MethodGet, "/status", anyone, s.status, 0},
-		{http.MethodGet, "/openapi.yaml", anyone, s.openAPI, 0},
-		{http.MethodGet, "/docs", anyone, s.docs, 0},
-		{http.MethodGet, "/problems/:code", anyone, s.explainProblem, 0},
-		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks, 0},
-		{http.MethodGet, "/metrics", anyone, s.showMetrics, 0},
+		{http.MethodGet, "/healthz", anyone, s.health, unlimited},
+		{http.MethodGet, "/readyz", anyone, s.ready, unlimited},
+		{http.MethodGet, "/status", anyone, s.status, unlimited},
+		{http.MethodGet, "/openapi.yaml", anyone, s.openAPI, unlimited},
+		{http.MethodGet, "/docs", anyone, s.docs, unlimited},
+		{http.MethodGet, "/problems/:code", anyone, s.explainProblem, unlimited},
+		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks, unlimited},
+		{http.MethodGet, "/metrics", anyone, s.showMetrics, unlimited},
 
-		{http.MethodGet, "/v1/portals", anyone, s.findPortal, 0},
-		{http.MethodGet, "/v1/portals/:portal", visitor, s.showPortal, 0},
-		{http.MethodGet, "/v1/portals/:portal/.well-known/openid-configuration", visitor, s.discovery, 0},
-		{http.MethodPost, "/v1/portals/:portal/lookup", visitor, s.lookUp, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/login", visitor, s.logIn, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/lockout-status", visitor, s.lockoutStatus, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/sessions/refresh", visitor, s.refreshSession, 0},
-		{http.MethodPost, "/v1/portals/:portal/logout", visitor, s.logOut, 0},
-		{http.MethodPost, "/v1/portals/:portal/registrations", visitor, s.register, fewAMinute},
-		{http.MethodPost, "/v1/portals/:portal/confirmations", visitor, s.issueConfirmation, fewAMinute},
-		{http.MethodPost, "/v1/portals/:portal/confirmations/verify", visitor, s.verifyConfirmation, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/confirmations/redeem", visitor, s.redeemConfirmation, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/password-resets", visitor, s.issueReset, fewAMinute},
-		{http.MethodPost, "/v1/portals/:portal/password-resets/verify", visitor, s.verifyReset, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/password-resets/redeem", visitor, s.redeemReset, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/invitations/resend", visitor, s.resendInvitation, fewAMinute},
-		{http.MethodPost, "/v1/portals/:portal/invitations/verify", visitor, s.verifyInvitation, manyAMinute},
-		{http.MethodPost, "/v1/portals/:portal/invitations/redeem", visitor, s.redeemInvitation, manyAMinute},
-		{http.MethodGet, "/v1/portals/:portal/deliveries/:id", visitor, s.showDelivery, 0},
-		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe, 0},
-		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe, 0},
-		{http.MethodPost, "/v1/portals/:portal/me/password", person, s.changePassword, 0},
-		{http.MethodGet, "/v1/portals/:portal/me/sessions", person, s.listSessions, 0},
-		{http.MethodDelete, "/v1/portals/:portal/me/sessions/:id", person, s.endSession, 0},
+		{http.MethodGet, "/v1/portals", anyone, s.findPortal, requests},
+		{http.MethodGet, "/v1/portals/:portal", visitor, s.showPortal, requests},
+		{http.MethodGet, "/v1/portals/:portal/.well-known/openid-configuration", visitor, s.discovery, requests},
+		{http.MethodPost, "/v1/portals/:portal/lookup", visitor, s.lookUp, tries},
+		{http.MethodPost, "/v1/portals/:portal/login", visitor, s.logIn, tries},
+		{http.MethodPost, "/v1/portals/:portal/lockout-status", visitor, s.lockoutStatus, requests},
+		{http.MethodPost, "/v1/portals/:portal/sessions/refresh", visitor, s.refreshSession, requests},
+		{http.MethodPost, "/v1/portals/:portal/logout", visitor, s.logOut, requests},
+		{http.MethodPost, "/v1/portals/:portal/registrations", visitor, s.register, issues},
+		{http.MethodPost, "/v1/portals/:portal/confirmations", visitor, s.issueConfirmation, issues},
+		{http.MethodPost, "/v1/portals/:portal/confirmations/verify", visitor, s.verifyConfirmation, tries},
+		{http.MethodPost, "/v1/portals/:portal/confirmations/redeem", visitor, s.redeemConfirmation, tries},
+		{http.MethodPost, "/v1/portals/:portal/password-resets", visitor, s.issueReset, issues},
+		{http.MethodPost, "/v1/portals/:portal/password-resets/verify", visitor, s.verifyReset, tries},
+		{http.MethodPost, "/v1/portals/:portal/password-resets/redeem", visitor, s.redeemReset, tries},
+		{http.MethodPost, "/v1/portals/:portal/invitations/resend", visitor, s.resendInvitation, issues},
+		{http.MethodPost, "/v1/portals/:portal/invitations/verify", visitor, s.verifyInvitation, tries},
+		{http.MethodPost, "/v1/portals/:portal/invitations/redeem", visitor, s.redeemInvitation, tries},
+		{http.MethodGet, "/v1/portals/:portal/deliveries/:id", visitor, s.showDelivery, requests},
+		{http.MethodGet, "/v1/portals/:portal/me", person, s.getMe, requests},
+		{http.MethodPatch, "/v1/portals/:portal/me", person, s.patchMe, requests},
+		{http.MethodPost, "/v1/portals/:portal/me/password", person, s.changePassword, issues},
+		{http.MethodGet, "/v1/portals/:portal/me/sessions", person, s.listSessions, requests},
+		{http.MethodDelete, "/v1/portals/:portal/me/sessions/:id", person, s.endSession, requests},
 
-		{http.MethodPost, "/v1/admin/portals", operator, s.createPortal, 0},
-		{http.MethodGet, "/v1/admin/portals", operator, s.listPortals, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal", manager, s.getPortal, 0},
-		{http.MethodPatch, "/v1/admin/portals/:portal", manager, s.patchPortal, 0},
-		{http.MethodDelete, "/v1/admin/portals/:portal", operator, s.deletePortal, 0},
-		{http.MethodPost, "/v1/admin/portals/:portal/accounts", manager, s.createAccount, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal/accounts", manager, s.listAccounts, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal/accounts/:id", manager, s.getAccount, 0},
-		{http.MethodPatch, "/v1/admin/portals/:portal/accounts/:id", manager, s.patchAccount, 0},
-		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id", manager, s.deleteAccount, 0},
-		{http.MethodPost, "/v1/admin/portals/:portal/accounts/:id/unlock", manager, s.unlockAccount, 0},
-		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id/sessions", manager, s.endAccountSessions, 0},
-		{http.MethodPost, "/v1/admin/portals/:portal/invitations", manager, s.createInvitation, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal/invitations", manager, s.listInvitations, 0},
-		{http.MethodPost, "/v1/admin/portals/:portal/invitations/import", manager, s.importInvitations, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal/invitations/export", exporter, s.exportInvitations, 0},
-		{http.MethodGet, "/v1/admin/portals/:portal/invitations/:id", manager, s.getInvitation, 0},
-		{http.MethodDelete, "/v1/admin/portals/:portal/invitations/:id", manager, s.deleteInvitation, 0},
-		{http.MethodPost, "/v1/admin/portals/:portal/invitations/:id/resend", manager, s.renewInvitation, 0},
+		{http.MethodPost, "/v1/admin/portals", operator, s.createPortal, unlimited},
+		{http.MethodGet, "/v1/admin/portals", operator, s.listPortals, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal", manager, s.getPortal, unlimited},
+		{http.MethodPatch, "/v1/admin/portals/:portal", manager, s.patchPortal, unlimited},
+		{http.MethodDelete, "/v1/admin/portals/:portal", operator, s.deletePortal, unlimited},
+		{http.MethodPost, "/v1/admin/portals/:portal/accounts", manager, s.createAccount, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal/accounts", manager, s.listAccounts, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal/accounts/:id", manager, s.getAccount, unlimited},
+		{http.MethodPatch, "/v1/admin/portals/:portal/accounts/:id", manager, s.patchAccount, unlimited},
+		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id", manager, s.deleteAccount, unlimited},
+		{http.MethodPost, "/v1/admin/portals/:portal/accounts/:id/unlock", manager, s.unlockAccount, unlimited},
+		{http.MethodDelete, "/v1/admin/portals/:portal/accounts/:id/sessions", manager, s.endAccountSessions, unlimited},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations", manager, s.createInvitation, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations", manager, s.listInvitations, unlimited},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations/import", manager, s.importInvitations, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations/export", exporter, s.exportInvitations, unlimited},
+		{http.MethodGet, "/v1/admin/portals/:portal/invitations/:id", manager, s.getInvitation, unlimited},
+		{http.MethodDelete, "/v1/admin/portals/:portal/invitations/:id", manager, s.deleteInvitation, unlimited},
+		{http.MethodPost, "/v1/admin/portals/:portal/invitations/:id/resend", manager, s.renewInvitation, unlimited},
 
-		{http.MethodPost, "/v1/admin/api-keys", administrator, s.createAPIKey, 0},
-		{http.MethodGet, "/v1/admin/api-keys", administrator, s.listAPIKeys, 0},
-		{http.MethodDelete, "/v1/admin/api-keys/:id", administrator, s.revokeAPIKey, 0},
-		{http.MethodPost, "/v1/admin/signing-keys", operator, s.rotateSigningKey, 0},
-		{http.MethodGet, "/v1/admin/signing-keys", operator, s.listSigningKeys, 0},
+		{http.MethodPost, "/v1/admin/api-keys", administrator, s.createAPIKey, unlimited},
+		{http.MethodGet, "/v1/admin/api-keys", administrator, s.listAPIKeys, unlimited},
+		{http.MethodDelete, "/v1/admin/api-keys/:id", administrator, s.revokeAPIKey, unlimited},
+		{http.MethodPost, "/v1/admin/signing-keys", operator, s.rotateSigningKey, unlimited},
+		{http.MethodGet, "/v1/admin/signing-keys", operator, s.listSigningKeys, unlimited},
 	}
 }
 

@@ -147,6 +147,9 @@ func (s *Server) changePassword(c echo.Context) error {
 	if err := k.Err(); err != nil {
 		return err
 	}
+	if err := s.limitPasswords(accountOf(c).ID.String(), s.limits.OwnPasswords); err != nil {
+		return err
+	}
 	err := s.login.ChangeOwnPassword(c.Request().Context(), portalOf(c), accountOf(c), login.PasswordChange{
 		Session: identityOf(c).SessionID, Current: req.CurrentPassword, New: req.NewPassword,
 	})

@@ -26,9 +26,9 @@ func (h *Harness) PrepareWrongLogin(t testing.TB, p Portal, email string) Prepar
 }
 
 // LogInWrong logs in with a wrong password.
-func (h *Harness) LogInWrong(t testing.TB, p Portal, email string) *Answer {
+func (h *Harness) LogInWrong(t testing.TB, p Portal, email string, with ...Option) *Answer {
 	t.Helper()
-	return h.Post(t, p.Front+"/login", Object{"email": email, "password": WrongPassword})
+	return h.Post(t, p.Front+"/login", Object{"email": email, "password": WrongPassword}, with...)
 }
 
 // LockoutStatus asks for the lock of an address.

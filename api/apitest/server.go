@@ -42,6 +42,19 @@ type ServerOption func(*Options)
 // RateLimited switches the limits per network on.
 func RateLimited(o *Options) { o.API.Unlimited = false }
 
+// WithLimits switches the limits per network on, with limits of the test's own.
+func WithLimits(limits api.Limits) ServerOption {
+	return func(o *Options) { o.API.Unlimited, o.API.Limits = false, limits }
+}
+
+// Few are limits that a test can spend quickly.
+var Few = api.Limits{Requests: 600, Failures: 3, Issues: 3, Passwords: 3, OwnPasswords: 3}
+
+// ExemptNetworks leaves these networks out of the limits.
+func ExemptNetworks(networks ...string) ServerOption {
+	return func(o *Options) { o.API.UnlimitedNetworks = append(o.API.UnlimitedNetworks, prefixes(networks)...) }
+}
+
 // DevInbox makes sent messages readable at /dev/inbox.
 func DevInbox(o *Options) { o.App.Inbox = new(dispatch.Inbox) }
 
@@ -67,11 +80,15 @@ func OnClock(now clock.Clock) ServerOption {
 
 // TrustingProxies trusts the X-Forwarded-For of proxies in these networks.
 func TrustingProxies(networks ...string) ServerOption {
-	return func(o *Options) {
-		for _, network := range networks {
-			o.API.TrustedProxies = append(o.API.TrustedProxies, netip.MustParsePrefix(network))
-		}
+	return func(o *Options) { o.API.TrustedProxies = append(o.API.TrustedProxies, prefixes(networks)...) }
+}
+
+func prefixes(networks []string) []netip.Prefix {
+	parsed := make([]netip.Prefix, 0, len(networks))
+	for _, network := range networks {
+		parsed = append(parsed, netip.MustParsePrefix(network))
 	}
+	return parsed
 }
 
 // NewServer is one more server, over the harness's or another database, with the same key, clock and log.

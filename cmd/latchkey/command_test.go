@@ -155,7 +155,7 @@ func TestHelpTellsEveryVariable(t *testing.T) {
 	help = succeed(t, "serve", "--help")
 	for _, variable := range []string{
 		"ADDR", "PUBLIC_URL", "DATABASE_URL", "DATABASE_MAX_CONNS", "SECRET_KEY", "OPERATOR_KEY", "TRUSTED_PROXIES",
-		"HASH_SLOTS", "HASH_WAIT", "LOG_FORMAT", "LOG_LEVEL",
+		"UNLIMITED_NETWORKS", "HASH_SLOTS", "HASH_WAIT", "LOG_FORMAT", "LOG_LEVEL",
 	} {
 		require.Contains(t, help, "$LATCHKEY_"+variable)
 	}

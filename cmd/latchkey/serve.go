@@ -65,6 +65,10 @@ func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Log
 	if err != nil {
 		return nil, nil, err
 	}
+	exempt, err := s.Unlimited()
+	if err != nil {
+		return nil, nil, err
+	}
 	if s.Dev {
 		options.Inbox = new(dispatch.Inbox)
 		if s.OperatorKey == "" {
@@ -82,6 +86,7 @@ func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Log
 	}
 	server := api.New(a, api.Options{
 		OperatorKey: s.OperatorKey, TrustedProxies: proxies, Unlimited: s.RateLimit == "off",
+		UnlimitedNetworks: exempt,
 	})
 	return a, server.HTTP(), nil
 }

@@ -45,6 +45,7 @@ const (
 	PortalCreated         Type = "portal.created"
 	PortalChanged         Type = "portal.changed"
 	PortalDeleted         Type = "portal.deleted"
+	NetworkLimited        Type = "network.limited"
 )
 
 // Installation takes the place of the portal in events about portals and signing keys, which belong to none.

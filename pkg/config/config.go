@@ -35,6 +35,7 @@ type Server struct {
 	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" file:"true" help:"An operator key (lk_…, 32 characters or more) that always works."`
 	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" file:"true" help:"smtp://user:pass@host:587, or smtps://…; none notes mail in the log."`
 	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
+	UnlimitedNetworks []string      `name:"unlimited-networks" env:"LATCHKEY_UNLIMITED_NETWORKS" help:"Networks (CIDR) that the limits per network leave out, such as that of your own backend."`
 	RateLimit         string        `name:"rate-limit" env:"LATCHKEY_RATE_LIMIT" enum:"on,off" default:"on" help:"Limits per network: on, or off for load tests."`
 	HashSlots         int           `name:"hash-slots" env:"LATCHKEY_HASH_SLOTS" default:"0" help:"Passwords hashed at once; 0 means one per core."`
 	HashWait          time.Duration `name:"hash-wait" env:"LATCHKEY_HASH_WAIT" default:"2s" help:"How long a caller waits for a slot before 503 overloaded."`
@@ -60,6 +61,9 @@ func (s Server) Check() error {
 		wrong = append(wrong, fmt.Errorf("LATCHKEY_OPERATOR_KEY: %w", err))
 	}
 	if _, err := s.Proxies(); err != nil {
+		wrong = append(wrong, err)
+	}
+	if _, err := s.Unlimited(); err != nil {
 		wrong = append(wrong, err)
 	}
 	if s.HashSlots < 0 || s.HashWait <= 0 {
@@ -117,20 +121,30 @@ func (d Database) EmbeddedPath() (path string, embedded bool) {
 
 // Proxies are the networks whose X-Forwarded-For is believed.
 func (s Server) Proxies() ([]netip.Prefix, error) {
-	var networks []netip.Prefix
-	for _, text := range s.TrustedProxies {
+	return networks("LATCHKEY_TRUSTED_PROXIES", s.TrustedProxies)
+}
+
+// Unlimited are the networks that the limits per network leave out.
+func (s Server) Unlimited() ([]netip.Prefix, error) {
+	return networks("LATCHKEY_UNLIMITED_NETWORKS", s.UnlimitedNetworks)
+}
+
+// networks reads a list of networks. An address is the network that has only this address.
+func networks(variable string, list []string) ([]netip.Prefix, error) {
+	var read []netip.Prefix
+	for _, text := range list {
 		text = trim(text)
 		if address, err := netip.ParseAddr(text); err == nil {
-			networks = append(networks, netip.PrefixFrom(address, address.BitLen()))
+			read = append(read, netip.PrefixFrom(address, address.BitLen()))
 			continue
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("LATCHKEY_TRUSTED_PROXIES: %q is no network such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("%s: %q is no network such as 10.0.0.0/8", variable, text)
 		}
-		networks = append(networks, network.Masked())
+		read = append(read, network.Masked())
 	}
-	return networks, nil
+	return read, nil
 }
 
 // Slots is the number of passwords hashed at once.

@@ -39,6 +39,7 @@ func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
 		"LATCHKEY_PUBLIC_URL":         {"--public-url=ftp://host"},
 		"LATCHKEY_OPERATOR_KEY":       {"--operator-key=lk_short"},
 		"LATCHKEY_TRUSTED_PROXIES":    {"--trusted-proxies=10.0.0.0/8,proxy"},
+		"LATCHKEY_UNLIMITED_NETWORKS": {"--unlimited-networks=10.0.0.0/33"},
 		"LATCHKEY_HASH_MEMORY":        {"--hash-memory=4"},
 		"LATCHKEY_HASH_WAIT":          {"--hash-wait=0s"},
 		"LATCHKEY_SECRET_KEY":         {"--secret-key=" + key + "," + key[:20]},
@@ -58,10 +59,14 @@ func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
 	require.ErrorContains(t, config.Database{}.Check(), "LATCHKEY_DATABASE_URL")
 }
 
-func TestProxiesReadsNetworksAndAddresses(t *testing.T) {
-	networks, err := parse(t, "--trusted-proxies=10.1.2.3/8, 192.0.2.7,2001:db8::/32").Proxies()
+func TestListsOfNetworksTakeAddresses(t *testing.T) {
+	const list, want = "10.1.2.3/8, 192.0.2.7,2001:db8::/32", "[10.0.0.0/8 192.0.2.7/32 2001:db8::/32]"
+	networks, err := parse(t, "--trusted-proxies="+list).Proxies()
 	require.NoError(t, err)
-	require.Equal(t, "[10.0.0.0/8 192.0.2.7/32 2001:db8::/32]", fmt.Sprint(networks))
+	require.Equal(t, want, fmt.Sprint(networks))
+	networks, err = parse(t, "--unlimited-networks="+list).Unlimited()
+	require.NoError(t, err)
+	require.Equal(t, want, fmt.Sprint(networks))
 }
 
 func TestKeyIsMadeOnceBesideTheEmbeddedDatabase(t *testing.T) {

@@ -59,6 +59,7 @@ var samples = map[string]string{
 	"LATCHKEY_OPERATOR_KEY":       "lk_0123456789abcdef0123456789abcdef",
 	"LATCHKEY_SMTP_URL":           "smtp://user:p%40ss@mail.example.com:587",
 	"LATCHKEY_TRUSTED_PROXIES":    "10.0.0.0/8,192.0.2.7",
+	"LATCHKEY_UNLIMITED_NETWORKS": "198.51.100.0/24,2001:db8::/48",
 	"LATCHKEY_RATE_LIMIT":         "off",
 	"LATCHKEY_HASH_SLOTS":         "3",
 	"LATCHKEY_HASH_WAIT":          "1500ms",
