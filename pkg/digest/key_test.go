@@ -164,10 +164,11 @@ func TestReset(t *testing.T) {
 // Columns that are made with the secret key or the digests' key, and columns that only look so. A new column that holds
 // bytes, or has key or digest in its name, has to be put into one of the lists.
 var (
-	keyed    = []string{"key_id", "subject", "email_digest", "digest", "digest_key", "private_key"}
+	keyed    = []string{"key_id", "earlier_key_id", "subject", "email_digest", "digest", "digest_key", "private_key"}
 	notKeyed = []string{
 		"key_hash",   // SHA-256 of a random API key
 		"public_key", // goes with the private one
+		"key_from",   // a generation of refresh tokens
 	}
 )
 

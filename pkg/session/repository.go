@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/slidinglog"
 )
 
 // Repository keeps session rows.
@@ -35,6 +36,7 @@ type row struct {
 	RotatedAt  int64
 	ExpiresAt  int64
 	EndsAt     int64
+	Forgiven   slidinglog.Log
 }
 
 func (row) TableName() string { return "sessions" }
@@ -44,8 +46,8 @@ func (r row) session() *Session {
 		ID: r.ID, Transport: r.Transport, DeviceName: r.DeviceName, Network: r.Network, UserAgent: r.UserAgent,
 		CreatedAt: *database.Time(&r.CreatedAt), ExpiresAt: *database.Time(&r.ExpiresAt), EndsAt: *database.Time(&r.EndsAt),
 	}
-	if r.RotatedAt != 0 {
-		s.RotatedAt = database.Time(&r.RotatedAt)
+	if used := max(r.RotatedAt, r.Forgiven.Nth(1)); used != 0 {
+		s.RefreshedAt = database.Time(&used)
 	}
 	return s
 }
@@ -57,14 +59,15 @@ func (r *Repository) insert(
 	ctx context.Context, portalID ids.Portal, a *account.Account, s *Session, guarded digest.Digest,
 ) (bool, error) {
 	at := s.CreatedAt.UnixMilli()
-	inserted := r.db.From(ctx).Exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, security_stamp,
-			transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
-		SELECT a.portal_id, ?, a.id, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, 0, ?, ?
+	inserted := r.db.From(ctx).Exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, key_from,
+			security_stamp, transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
+		SELECT a.portal_id, ?, a.id, ?, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, 0, ?, ?
 		FROM accounts a WHERE a.portal_id = ? AND a.id = ? AND a.security_stamp = ? AND a.disabled_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM lockouts l WHERE l.portal_id = ? AND l.kind = ? AND l.subject = ?
 				AND (l.locked_until > ? OR l.in_a_row >= ?))`,
-		s.ID, s.Generation, s.KeyID, s.Transport, s.DeviceName, s.Network, s.UserAgent, at, s.ExpiresAt.UnixMilli(),
-		s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, portalID, lockout.Login, guarded, at, lockout.InARow)
+		s.ID, s.Generation, s.KeyID, s.Generation, s.Transport, s.DeviceName, s.Network, s.UserAgent, at,
+		s.ExpiresAt.UnixMilli(), s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, portalID, lockout.Login, guarded,
+		at, lockout.InARow)
 	err := database.Err(inserted.Error)
 	if errors.Is(err, database.ErrForeignKey) {
 		return false, nil // the account was deleted while the row was written
@@ -77,12 +80,18 @@ func (r *Repository) alive(ctx context.Context, portalID ids.Portal, id ids.Sess
 	return r.db.From(ctx).Where("portal_id = ? AND id = ? AND ended_at IS NULL", portalID, id)
 }
 
-// end ends a session and gives its account. Errors: database.ErrNotFound when it has been ended before.
-func (r *Repository) end(ctx context.Context, portalID ids.Portal, id ids.Session, now time.Time) (ids.Account, error) {
-	var ended row
-	done := r.alive(ctx, portalID, id).Model(&ended).
-		Clauses(clause.Returning{Columns: []clause.Column{{Name: "account_id"}}}).Update("ended_at", now.UnixMilli())
-	return ended.AccountID, database.Changed(done)
+// end ends a session. Errors: database.ErrNotFound when it has been ended before.
+func (r *Repository) end(ctx context.Context, portalID ids.Portal, id ids.Session, now time.Time) error {
+	_, err := ended(r.alive(ctx, portalID, id), now)
+	return err
+}
+
+// ended ends the one session that a query selects and returns its account. Errors: database.ErrNotFound.
+func ended(query *gorm.DB, now time.Time) (ids.Account, error) {
+	var of row
+	done := query.Model(&of).Clauses(clause.Returning{Columns: []clause.Column{{Name: "account_id"}}}).
+		Update("ended_at", now.UnixMilli())
+	return of.AccountID, database.Changed(done)
 }
 
 // endOf ends a session of an account. Errors: database.ErrNotFound.

@@ -109,7 +109,7 @@ func (s *Service) grant(
 //
 // Errors: session_invalid; refresh_token_reused when the token is an older one, and the whole session has ended.
 func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (Granted, error) {
-	id, generation, err := readRefreshToken(s.ring, p.ID, token)
+	try, err := readRefreshToken(s.ring, p.ID, token)
 	if errors.Is(err, keyring.ErrForged) {
 		return Granted{}, fault.New(fault.SessionInvalid)
 	}
@@ -117,28 +117,27 @@ func (s *Service) Refresh(ctx context.Context, p *portal.Portal, token string) (
 		return Granted{}, err
 	}
 	now := s.clock.Now()
-	try := presented{
-		session: id, generation: generation, primary: s.ring.Primary(), expires: now.Add(p.RefreshTokenTTL.Duration()),
-		grace: p.RefreshGrace.Duration(), now: now,
-	}
+	try.primary, try.now = s.ring.Primary(), now
+	try.expires, try.grace = now.Add(p.RefreshTokenTTL.Duration()), p.RefreshGrace.Duration()
 	of, a, err := s.repo.refresh(ctx, p.ID, try)
-	if errors.Is(err, errAccountChanged) {
+	changed := errors.Is(err, errAccountChanged)
+	if changed {
 		// When the password is changed in this session at the same moment, Postgres shows the session as it is after
-		// that change, but the account as it was before. A second try sees both, and the grace forgives the token.
-		of, a, err = s.repo.refresh(ctx, p.ID, try)
+		// that change, but the account as it was before. Read again, both are the new ones.
+		a, err = s.repo.accountOf(ctx, p.ID, try.session)
 	}
-	var reused reusedError
+	var reuse reusedError
 	switch {
-	case errors.Is(err, database.ErrNotFound):
-		return Granted{}, fault.New(fault.SessionInvalid)
-	case errors.Is(err, errAccountChanged):
+	case errors.Is(err, database.ErrNotFound) && changed:
 		// Without this end the same token would count as stolen after the grace.
-		if _, err := s.repo.end(ctx, p.ID, id, now); err != nil && !errors.Is(err, database.ErrNotFound) {
+		if err := s.repo.end(ctx, p.ID, try.session, now); err != nil && !errors.Is(err, database.ErrNotFound) {
 			return Granted{}, err
 		}
 		return Granted{}, fault.New(fault.SessionInvalid)
-	case errors.As(err, &reused):
-		return Granted{}, s.recordReuse(ctx, p, reused.account)
+	case errors.Is(err, database.ErrNotFound):
+		return Granted{}, fault.New(fault.SessionInvalid)
+	case errors.As(err, &reuse):
+		return Granted{}, s.recordReuse(ctx, p, reuse.account)
 	case err != nil:
 		return Granted{}, err
 	}
@@ -157,16 +156,18 @@ func (s *Service) recordReuse(ctx context.Context, p *portal.Portal, owner ids.A
 	return why
 }
 
-// LogOut ends the session of a refresh token of any generation. A token of no living session is not an error.
+// LogOut ends the session of a refresh token of any generation. A token of no living session is not an error, nor is one
+// under a secret key that its generation was not derived under: it ends nothing.
 func (s *Service) LogOut(ctx context.Context, p *portal.Portal, token string) error {
-	id, _, err := readRefreshToken(s.ring, p.ID, token)
+	of, err := readRefreshToken(s.ring, p.ID, token)
 	if errors.Is(err, keyring.ErrForged) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	owner, err := s.repo.end(ctx, p.ID, id, s.clock.Now())
+	of.now = s.clock.Now()
+	owner, err := s.repo.endByToken(ctx, p.ID, of)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil
 	}

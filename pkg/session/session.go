@@ -20,9 +20,10 @@ type Session struct {
 	Network    string
 	UserAgent  string
 	CreatedAt  time.Time
-	RotatedAt  *time.Time
-	ExpiresAt  time.Time // the idle end
-	EndsAt     time.Time // the absolute end
+	// RefreshedAt is when the session was last refreshed; nil before the first time.
+	RefreshedAt *time.Time
+	ExpiresAt   time.Time // the idle end
+	EndsAt      time.Time // the absolute end
 }
 
 // End is when the session ends: its idle end, which a refresh moves, or its absolute end, whichever comes first.
@@ -35,8 +36,8 @@ func (s *Session) End() time.Time {
 
 // LastUsedAt is when the session was last refreshed, or began.
 func (s *Session) LastUsedAt() time.Time {
-	if s.RotatedAt != nil {
-		return *s.RotatedAt
+	if s.RefreshedAt != nil {
+		return *s.RefreshedAt
 	}
 	return s.CreatedAt
 }
@@ -67,12 +68,13 @@ func refreshToken(ring *keyring.Ring, portalID ids.Portal, s *Session) (string, 
 	return ring.Token(s.KeyID, refreshPurpose, portalID.UUID[:], payload)
 }
 
-// readRefreshToken returns the session and the generation that a refresh token names. Errors: keyring.ErrForged.
-func readRefreshToken(ring *keyring.Ring, portalID ids.Portal, token string) (id ids.Session, generation int64, err error) {
-	payload, _, err := ring.ReadToken(refreshPurpose, portalID.UUID[:], token, refreshSize)
+// readRefreshToken reads the session, the generation and the key of a refresh token. Errors: keyring.ErrForged.
+func readRefreshToken(ring *keyring.Ring, portalID ids.Portal, token string) (presentedToken, error) {
+	payload, key, err := ring.ReadToken(refreshPurpose, portalID.UUID[:], token, refreshSize)
 	if err != nil {
-		return ids.Session{}, 0, err
+		return presentedToken{}, err
 	}
-	copy(id.UUID[:], payload)
-	return id, int64(binary.BigEndian.Uint64(payload[16:])), nil
+	p := presentedToken{generation: int64(binary.BigEndian.Uint64(payload[16:])), key: key}
+	copy(p.session.UUID[:], payload)
+	return p, nil
 }

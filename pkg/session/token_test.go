@@ -37,24 +37,25 @@ func TestARefreshTokenNamesItsSession(t *testing.T) {
 	r, portalID := ring(t, firstKey), ids.Portal{UUID: uuid.Must(uuid.NewV7())}
 	s := &Session{ID: ids.Session{UUID: uuid.Must(uuid.NewV7())}, Generation: 7, KeyID: r.Primary()}
 	text := token(t, r, portalID, s)
-	id, generation, err := readRefreshToken(r, portalID, text)
+	read, err := readRefreshToken(r, portalID, text)
 	require.NoError(t, err)
-	require.Equal(t, s.ID, id)
-	require.EqualValues(t, 7, generation)
+	require.Equal(t, s.ID, read.session)
+	require.EqualValues(t, 7, read.generation)
+	require.Equal(t, r.Primary(), read.key)
 	require.Equal(t, text, token(t, r, portalID, s), "derived, not random: a retry gets the very token of the first try")
 	s.Generation++
 	require.NotEqual(t, text, token(t, r, portalID, s))
 
 	// After a rotation of the secret key it is read under the older one, until that is taken out.
-	id, _, err = readRefreshToken(ring(t, secondKey+","+firstKey), portalID, text)
+	read, err = readRefreshToken(ring(t, secondKey+","+firstKey), portalID, text)
 	require.NoError(t, err)
-	require.Equal(t, s.ID, id)
+	require.Equal(t, s.ID, read.session)
+	require.Equal(t, r.Primary(), read.key)
 	forged := func(r *keyring.Ring, portalID ids.Portal, text string) {
 		t.Helper()
-		id, generation, err := readRefreshToken(r, portalID, text)
+		read, err := readRefreshToken(r, portalID, text)
 		require.ErrorIs(t, err, keyring.ErrForged)
-		require.Zero(t, id)
-		require.Zero(t, generation)
+		require.Zero(t, read)
 	}
 	forged(ring(t, secondKey), portalID, text)
 	forged(r, ids.Portal{}, text)
@@ -77,13 +78,13 @@ func TestARefreshTokenHasOneSpelling(t *testing.T) {
 	for i := range text {
 		for _, c := range alphabet {
 			if other := text[:i] + string(c) + text[i+1:]; other != text {
-				_, _, err := readRefreshToken(r, portalID, other)
+				_, err := readRefreshToken(r, portalID, other)
 				require.ErrorIs(t, err, keyring.ErrForged, "%q at %d", c, i)
 			}
 		}
 	}
 	for _, other := range []string{"", text + "A", text + "=", text + "\n", "\n" + text, text[1:], text[:len(text)-1], text + text, strings.ToUpper(text)} {
-		_, _, err := readRefreshToken(r, portalID, other)
+		_, err := readRefreshToken(r, portalID, other)
 		require.ErrorIs(t, err, keyring.ErrForged, "%q", other)
 	}
 }
@@ -96,12 +97,12 @@ func FuzzRefreshToken(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
-		id, generation, err := readRefreshToken(r, portalID, typed)
+		read, err := readRefreshToken(r, portalID, typed)
 		if err != nil {
 			require.ErrorIs(t, err, keyring.ErrForged)
 			return
 		}
-		require.Equal(t, typed, token(t, r, portalID, &Session{ID: id, Generation: generation, KeyID: r.Primary()}))
+		require.Equal(t, typed, token(t, r, portalID, &Session{ID: read.session, Generation: read.generation, KeyID: r.Primary()}))
 	})
 }
 
@@ -112,7 +113,7 @@ func TestASessionEndsByTheSoonerEnd(t *testing.T) {
 	require.Equal(t, begun.Add(time.Hour), s.End())
 	require.Equal(t, begun, s.LastUsedAt())
 	rotated := begun.Add(90 * time.Minute)
-	s.ExpiresAt, s.RotatedAt = begun.Add(150*time.Minute), &rotated
+	s.ExpiresAt, s.RefreshedAt = begun.Add(150*time.Minute), &rotated
 	require.Equal(t, begun.Add(2*time.Hour), s.End())
 	require.Equal(t, rotated, s.LastUsedAt())
 }

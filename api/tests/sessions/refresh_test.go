@@ -73,11 +73,11 @@ func TestStolenRefreshToken(t *testing.T) {
 		h := apitest.New(t, db)
 		p := h.Portal(t, apitest.Object{"refresh_grace": 10, "access_token_ttl": 86400})
 		for name, steps := range map[string][]time.Duration{
-			"the one before, after the grace":    {10 * time.Second},
-			"two before, at once":                {10 * time.Second, 0},
-			"two before, after the grace":        {10 * time.Second, time.Minute},
-			"the first of many":                  {time.Minute, time.Minute, time.Minute, 0},
-			"the one before, long after, unused": {time.Hour},
+			"two before, at once":         {10 * time.Second, 0},
+			"two before, after the grace": {10 * time.Second, time.Minute},
+			"two before, long after":      {10 * time.Second, time.Hour},
+			"three before":                {10 * time.Second, 10 * time.Second, time.Hour},
+			"the first of many":           {time.Minute, time.Minute, time.Minute, 0},
 		} {
 			ada := h.Account(t, p, apitest.Object{"email": strings.NewReplacer(" ", "-", ",", "").Replace(name) + "@example.com"})
 			stolen, elsewhere := h.LogIn(t, ada), h.LogIn(t, ada)
@@ -252,6 +252,8 @@ func TestRefreshingByCookie(t *testing.T) {
 		require.Equal(t, apitest.RefreshCookieName+"="+got.Value+"; Path=/v1/portals/acme; Max-Age=3600; HttpOnly; Secure; SameSite=Lax", got.Raw)
 		require.Equal(t, got.Value, refresh(apitest.Object{}, apitest.RefreshCookie(first), apitest.Origin(apitest.LoginOrigin)).Status(http.StatusOK).SetCookie().Value)
 		h.RequireAccess(t, p, a.Text("access_token"), true)
+		require.Equal(t, got.Value, refresh(nil, apitest.RefreshCookie(got.Value), apitest.Origin(apitest.LoginOrigin)).
+			Status(http.StatusOK).SetCookie().Value)
 
 		cleared := apitest.RefreshCookieName + "=; Path=/v1/portals/acme; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
 		h.Clock.Advance(10 * time.Second)

@@ -1,0 +1,10 @@
+-- +goose Up
+
+-- For the refresh of a session. The defaults are for the version before this one, which writes none of these columns: it
+-- rotates without them, and what they then say is still right for the generation that they name.
+ALTER TABLE sessions ADD COLUMN key_from       BIGINT NOT NULL DEFAULT 0;  -- the first generation derived under key_id
+ALTER TABLE sessions ADD COLUMN earlier_key_id BIGINT NOT NULL DEFAULT 0;  -- the key of the generations before key_from
+ALTER TABLE sessions ADD COLUMN presented      BIGINT NOT NULL DEFAULT 0;  -- the newest generation that was presented
+-- When the generation before the current one was forgiven after the grace: a log of 13-digit Unix milliseconds, newest
+-- first.
+ALTER TABLE sessions ADD COLUMN forgiven       TEXT   NOT NULL DEFAULT '';
