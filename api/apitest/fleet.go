@@ -19,7 +19,8 @@ import (
 const WrongPassword = "not the right one"
 
 // Fleet is the servers of an installation, as harnesses that share database, clock and log: two over one Postgres, each
-// with connections of its own; one over SQLite, which is embedded.
+// with connections of its own and on machines whose clocks are a minute fast and a minute slow; one over SQLite, which is
+// embedded.
 type Fleet []*Harness
 
 // EachFleet runs a test on each database, as a parallel subtest with a fleet of its own.
@@ -29,11 +30,13 @@ func EachFleet(t *testing.T, run func(t *testing.T, f Fleet)) {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()
 			url := databasetest.URL(t, d)
-			h := New(t, databasetest.OpenURL(t, url))
-			f := Fleet{h}
-			if d == database.Postgres {
-				f = append(f, h.Calling(h.NewServer(t, databasetest.OpenURL(t, url))))
+			if d == database.SQLite {
+				run(t, Fleet{New(t, databasetest.OpenURL(t, url))})
+				return
 			}
+			h := New(t, databasetest.OpenURL(t, url), MachineOff(time.Minute))
+			slow := h.NewServer(t, databasetest.OpenURL(t, url), MachineOff(-time.Minute))
+			f := Fleet{h, h.Calling(slow)}
 			run(t, f)
 		})
 	}

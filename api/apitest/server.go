@@ -78,6 +78,24 @@ func OnClock(now clock.Clock) ServerOption {
 	return func(o *Options) { o.App.Now = now }
 }
 
+// OnMachineClock has a server take the time from its database, on a machine whose own clock shows local.
+func OnMachineClock(local clock.Clock) ServerOption {
+	return func(o *Options) { o.App.Now, o.App.Local = nil, local }
+}
+
+// MachineOff has a server follow the tests' clock as that of its database, on a machine whose own clock differs from it.
+func MachineOff(by time.Duration) ServerOption {
+	return func(o *Options) {
+		server := o.App.Now
+		read := func(context.Context) (clock.Reading, error) {
+			now := server()
+			return clock.Reading{Database: now, Local: now.Add(by)}, nil
+		}
+		local := func() time.Time { return server().Add(by) }
+		o.App.Now, _ = clock.Follow(context.Background(), local, read) // read never fails
+	}
+}
+
 // TrustingProxies trusts the X-Forwarded-For of proxies in these networks.
 func TrustingProxies(networks ...string) ServerOption {
 	return func(o *Options) { o.API.TrustedProxies = append(o.API.TrustedProxies, prefixes(networks)...) }

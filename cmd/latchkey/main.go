@@ -96,6 +96,10 @@ func withDatabase(ctx context.Context, d config.Database, to output, do func(con
 // withDirectory runs a command that needs portals and API keys alone, and so no secret key.
 func withDirectory(ctx context.Context, d config.Database, to output, do func(context.Context, app.Directory) error) error {
 	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
-		return do(ctx, app.NewDirectory(db, time.Now))
+		now, err := db.Clock(ctx, time.Now)
+		if err != nil {
+			return err
+		}
+		return do(ctx, app.NewDirectory(db, now))
 	})
 }

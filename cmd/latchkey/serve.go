@@ -117,7 +117,7 @@ func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options
 		return app.Options{}, err
 	}
 	options := app.Options{
-		DB: db, Ring: ring, PublicURL: c.PublicURL.String(), Log: log, Now: time.Now,
+		DB: db, Ring: ring, PublicURL: c.PublicURL.String(), Log: log,
 		Passwords: password.NewPool(c.Slots(), c.HashWait, password.Params{
 			MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Parallelism: c.HashParallelism,
 		}),

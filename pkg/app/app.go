@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
@@ -30,7 +31,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/session"
 )
 
-// Options are the dependencies of an App. Policy, Sender and Inbox are optional.
+// Options are the dependencies of an App. Policy, Sender, Inbox, Now and Local are optional.
 type Options struct {
 	DB        *database.DB // migrated
 	Ring      *keyring.Ring
@@ -40,7 +41,8 @@ type Options struct {
 	Sender    *mail.SMTP      // nil notes in the log that a message was not sent
 	Inbox     *dispatch.Inbox // gets a copy of each message that is sent; nil in production
 	Log       *slog.Logger
-	Now       clock.Clock
+	Now       clock.Clock // nil takes the time from the database, as instances that share one must
+	Local     clock.Clock // this machine's clock, which counts on between two readings; nil is time.Now
 }
 
 // App is the program without HTTP.
@@ -87,6 +89,11 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Now == nil {
+		if o.Now, err = databaseClock(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	jobs, err := queue.New(o.DB, o.Log)
 	if err != nil {
 		return nil, err
@@ -106,6 +113,14 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a.queue.Periodically(a.Tasks()...)
 	return a, a.SigningKeys.Prepare(ctx)
+}
+
+// databaseClock is the time of the database.
+func databaseClock(ctx context.Context, o Options) (clock.Clock, error) {
+	if o.Local == nil {
+		o.Local = time.Now
+	}
+	return o.DB.Clock(ctx, o.Local)
 }
 
 // makeSessions makes the signing keys, access tokens and sessions.

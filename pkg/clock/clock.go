@@ -1,4 +1,5 @@
-// Package clock gives services the time.
+// Package clock gives services the time. The instances of an installation compare times that they wrote into one database,
+// so all of them follow the clock of the database.
 package clock
 
 import "time"
