@@ -107,7 +107,8 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Request) (Issue
 			network = "" // an administrator's network is not kept with the person's mail
 		}
 		receipt, err := s.messages.Send(ctx, p, delivery.Message{
-			ID: id, Kind: m.Kind, Account: m.Account, Invitation: m.Invitation, Typed: m.Address.Typed(),
+			ID: id, Kind: m.Kind, Account: m.Account, Invitation: m.Invitation, Address: m.Address,
+			Typed:   m.Address.Typed(),
 			Purpose: string(m.Purpose), EmailDigest: addressDigest, Generation: secret.Generation, Locale: locale,
 			Network: network,
 		})

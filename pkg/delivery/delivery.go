@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
+	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
@@ -47,12 +48,8 @@ const (
 // Email is the channel of messages that are mailed.
 const Email = "email"
 
-const (
-	// DailyMessages is how many messages one recipient gets in 24 hours, over the whole installation.
-	DailyMessages = 50
-	// Kept is how long a row is kept.
-	Kept = 30 * 24 * time.Hour
-)
+// Kept is how long a row is kept.
+const Kept = 30 * 24 * time.Hour
 
 // onItsWay are the statuses of messages that are still to be sent.
 var onItsWay = []Status{Queued, Delayed}
@@ -66,6 +63,9 @@ type Message struct {
 	Account *account.Account
 	// Invitation is the other kind of recipient. The message carries its code, and Purpose and Generation are ignored.
 	Invitation *Invitation
+	// Address is the address that the message is for, whether or not an account has it. It is counted in a pot if the
+	// message is of a kind that strangers can cause.
+	Address email.Address
 	// Typed is the address as the request named it, "" for none. Only its mask is kept.
 	Typed string
 	// Purpose, EmailDigest and Generation name the secret that the message carries, if any.

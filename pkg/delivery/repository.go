@@ -1,8 +1,14 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -42,7 +48,8 @@ func rowOf(d *Delivery) row {
 	return row{
 		PortalID: d.PortalID, ID: d.ID, Kind: d.Kind, Channel: d.Channel, Masked: d.Masked, AccountID: d.AccountID,
 		InvitationID: d.InvitationID, Purpose: d.Purpose, Subject: d.EmailDigest.Bytes(), Generation: d.Generation,
-		Locale: d.Locale, Network: d.Network, Status: d.Status, CreatedAt: d.CreatedAt.UnixMilli(),
+		Locale: d.Locale, Network: d.Network, Status: d.Status, ProviderAnswer: d.ProviderAnswer,
+		CreatedAt: d.CreatedAt.UnixMilli(),
 	}
 }
 
@@ -90,44 +97,10 @@ func (r repository) list(ctx context.Context, portalID ids.Portal, wanted []ids.
 	return messages, nil
 }
 
-// begin counts a try, and at the first one the message against its recipient. In raw SQL, because the count and the
-// decision must be one statement.
-func (r repository) begin(ctx context.Context, d *Delivery, recipient digest.Digest, now time.Time) (bool, error) {
-	admitted := true
-	err := r.db.InTx(ctx, func(ctx context.Context) error {
-		var attempts int64
-		err := r.db.From(ctx).Raw(`UPDATE deliveries SET attempts = attempts + 1 WHERE portal_id = ? AND id = ?
-			RETURNING attempts`, d.PortalID, d.ID).Row().Scan(&attempts)
-		if err != nil || attempts > 1 {
-			return database.Err(err)
-		}
-		admitted, err = r.admit(ctx, recipient, now)
-		return err
-	})
-	return admitted, err
-}
-
-// dailyQuota is how many messages a recipient gets.
-var dailyQuota = []slidinglog.Quota{{N: DailyMessages, Within: 24 * time.Hour}}
-
-// dailyFull is SQL that says whether a recipient got the quota.
-var dailyFull = slidinglog.SQLFull("recipients.messages", "day", dailyQuota)
-
-// admit counts a message against its recipient unless the quota is used up. One statement decides, so that any number
-// of instances together admit exactly the quota.
-func (r repository) admit(ctx context.Context, recipient digest.Digest, now time.Time) (bool, error) {
-	args := map[string]any{"recipient": recipient, "entry": slidinglog.At(now), "now": now.UnixMilli()}
-	slidinglog.Bind(args, "day", dailyQuota, now)
-	var suppressed bool
-	err := r.db.From(ctx).Raw(`INSERT INTO recipients (suppressed, digest, messages, updated_at)
-		VALUES (FALSE, @recipient, @entry, @now)
-		ON CONFLICT (digest) DO UPDATE SET
-			suppressed = `+dailyFull+`,
-			messages = CASE WHEN `+dailyFull+` THEN recipients.messages
-				ELSE `+slidinglog.SQLAdd("@entry", "recipients.messages", slidinglog.Octets(DailyMessages))+` END,
-			updated_at = @now
-		RETURNING suppressed`, args).Row().Scan(&suppressed)
-	return !suppressed, database.Err(err)
+// begin counts a try.
+func (r repository) begin(ctx context.Context, d *Delivery) error {
+	return database.Err(r.db.From(ctx).Model(&row{}).Where("portal_id = ? AND id = ?", d.PortalID, d.ID).
+		Update("attempts", gorm.Expr("attempts + 1")).Error)
 }
 
 // outcome is the result of a try.
@@ -200,4 +173,57 @@ func (r repository) firstConfirmation(
 		return nil, database.Err(err)
 	}
 	return found.delivery()
+}
+
+// count counts messages in pots, and returns the entries that found their pot empty. The entries have different pots.
+//
+// One statement decides, so that any number of instances together admit exactly the quota. It writes the pots in the
+// order of their digests, so that two such statements cannot deadlock. In raw SQL for both reasons.
+func (r repository) count(ctx context.Context, entries []potEntry, now time.Time) (map[digest.Digest]bool, error) {
+	slices.SortFunc(entries, func(a, b potEntry) int { return bytes.Compare(a.pot[:], b.pot[:]) })
+	args := map[string]any{"now": now.UnixMilli(), "entry": slidinglog.At(now)}
+	slidinglog.Bind(args, "day", potQuota, now)
+	rows := make([]string, len(entries))
+	for i, e := range entries {
+		pot, portal := fmt.Sprintf("pot%d", i), fmt.Sprintf("portal%d", i)
+		args[pot], args[portal] = e.pot, e.portal+string(slidinglog.At(now))
+		rows[i] = "(FALSE, @" + pot + ", @entry, @" + portal + ", @now)"
+	}
+	find := "strpos"
+	if r.db.Dialect() == database.SQLite {
+		find = "instr"
+	}
+	at := fmt.Sprintf("%s(recipients.portals, substr(excluded.portals, 1, %d))", find, potPortalWidth)
+	full := slidinglog.SQLFull("recipients.messages", "day", potQuota)
+	first := fmt.Sprintf("(%s = 0 OR substr(recipients.portals, %[1]s + %d, %d) <= @day_0)",
+		at, potPortalWidth, slidinglog.Width)
+	suppressed := "(" + full + " AND NOT " + first + ")"
+	const entryWidth = potPortalWidth + slidinglog.Width
+	counted, err := database.Collect(r.db.From(ctx).Raw(`INSERT INTO recipients
+			(suppressed, digest, messages, portals, updated_at)
+		VALUES `+strings.Join(rows, ", ")+`
+		ON CONFLICT (digest) DO UPDATE SET
+			suppressed = `+suppressed+`,
+			messages = CASE WHEN `+suppressed+` THEN recipients.messages
+				ELSE `+slidinglog.SQLAdd("@entry", "recipients.messages", slidinglog.Octets(PotMessages))+` END,
+			portals = CASE WHEN NOT `+first+` THEN recipients.portals
+				WHEN `+at+` = 0 THEN `+fmt.Sprintf("substr(excluded.portals || recipients.portals, 1, %d)",
+		maxPotPortals*entryWidth)+`
+				ELSE excluded.portals || substr(recipients.portals, 1, `+at+` - 1) ||
+					substr(recipients.portals, `+at+fmt.Sprintf(" + %d", entryWidth)+`) END,
+			updated_at = @now
+		RETURNING digest, suppressed`, args), func(row database.Row) (counted potCount, err error) {
+		return counted, row.Scan(&counted.pot, &counted.suppressed)
+	})
+	empty := make(map[digest.Digest]bool)
+	for _, c := range counted {
+		empty[c.pot] = c.suppressed
+	}
+	return empty, database.Err(err)
+}
+
+// potCount is the decision about a pot's entry.
+type potCount struct {
+	pot        digest.Digest
+	suppressed bool
 }

@@ -70,22 +70,70 @@ func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Mess
 	if len(messages) == 0 {
 		return nil, nil
 	}
-	queued, jobs := make([]*Delivery, len(messages)), make([]queue.Job, len(messages))
-	receipts := make([]Receipt, len(messages))
+	queued := make([]*Delivery, len(messages))
 	for i := range messages {
-		queued[i], jobs[i] = s.deliveryOf(p, &messages[i]), Job{p.ID, messages[i].ID}
-		receipts[i] = s.receipt(p, queued[i])
+		queued[i] = s.deliveryOf(p, &messages[i])
 	}
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.suppress(ctx, p, messages, queued); err != nil {
+			return err
+		}
 		if err := s.repo.insert(ctx, queued); err != nil {
 			return err
+		}
+		var jobs []queue.Job
+		for _, d := range queued {
+			if d.OnItsWay() {
+				jobs = append(jobs, Job{p.ID, d.ID})
+			}
 		}
 		return s.queue.Insert(ctx, jobs...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("queue a message: %w", err)
 	}
+	receipts := make([]Receipt, len(messages))
+	for i, d := range queued {
+		receipts[i] = s.receipt(p, d)
+		if p.Private() {
+			receipts[i].Status = Queued // as Receipt says
+		}
+	}
 	return receipts, nil
+}
+
+// suppress counts messages in the pots of their addresses, and marks those as suppressed that find their pot empty.
+func (s *Service) suppress(ctx context.Context, p *portal.Portal, messages []Message, queued []*Delivery) error {
+	waiting := make([]int, 0, len(messages))
+	for i := range messages {
+		if messages[i].unproved(p) {
+			waiting = append(waiting, i)
+		}
+	}
+	for len(waiting) > 0 { // once, unless an address occurs more than once
+		var entries []potEntry
+		var later []int
+		counted := make(map[digest.Digest]int, len(waiting))
+		for _, i := range waiting {
+			entry := s.potEntry(p, &messages[i])
+			if _, twice := counted[entry.pot]; twice {
+				later = append(later, i)
+				continue
+			}
+			counted[entry.pot], entries = i, append(entries, entry)
+		}
+		empty, err := s.repo.count(ctx, entries, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		for pot, i := range counted {
+			if empty[pot] {
+				queued[i].Status, queued[i].ProviderAnswer = Suppressed, suppressedAnswer
+			}
+		}
+		waiting = later
+	}
+	return nil
 }
 
 func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
@@ -13,11 +12,8 @@ func (s *Service) Get(ctx context.Context, portalID ids.Portal, id ids.Delivery)
 	return s.repo.get(ctx, portalID, id)
 }
 
-// BeginTry counts a try to send. The first try also counts the message against its recipient, and is not admitted if the
-// recipient got DailyMessages in the last 24 hours.
-func (s *Service) BeginTry(ctx context.Context, d *Delivery, to email.Address) (admitted bool, err error) {
-	return s.repo.begin(ctx, d, s.digests.OfEmail(ids.Portal{}, to), s.clock.Now())
-}
+// BeginTry counts a try to send.
+func (s *Service) BeginTry(ctx context.Context, d *Delivery) error { return s.repo.begin(ctx, d) }
 
 // End notes the final status of a message, with the relay's answer or the reason. A message that already has a final
 // status keeps it.

@@ -21,7 +21,6 @@ const (
 	disabledAnswer   = "the account was disabled before it was sent"
 	noAccountAnswer  = "the account was deleted before it was sent"
 	noPortalAnswer   = "the portal was deleted before it was sent"
-	suppressedAnswer = "the recipient got too many messages within a day"
 	gaveUpAnswer     = "given up after 24 hours; the last answer: "
 
 	noInvitationAnswer = "the invitation was deleted before it was sent"

@@ -14,7 +14,6 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
-	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 )
@@ -194,38 +193,6 @@ func TestDeletedPeopleGetNothing(t *testing.T) {
 		f.becomes(forgotten.ID, delivery.Sent)
 		require.Empty(t, relay.Messages())
 		require.NotContains(t, f.dump("deliveries"), forgotten.Account.ID.String())
-	})
-}
-
-func TestOneRecipientGetsFiftyADay(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		f := newFixture(t, db, nil)
-		relay := smtptest.New(t, smtptest.Options{})
-		f.started(f.over(relay))
-		s := f.started(f.over(relay))
-		anna := f.person("Anna@example.com", "")
-		tally := make(map[delivery.Status]int)
-		var sent []ids.Delivery
-		for range delivery.DailyMessages + 5 {
-			m := f.reset(anna)
-			f.send(s, m)
-			sent = append(sent, m.ID)
-		}
-		for _, id := range sent {
-			require.Eventually(t, func() bool { return f.row(id).Status != delivery.Queued }, patience, 5*time.Millisecond)
-			tally[f.row(id).Status]++
-		}
-		require.Equal(t, map[delivery.Status]int{delivery.Sent: delivery.DailyMessages, delivery.Suppressed: 5}, tally)
-
-		other := f.reset(f.person("bert@example.com", ""))
-		f.send(s, other)
-		f.becomes(other.ID, delivery.Sent)
-
-		f.skew.Store(int64(25 * time.Hour))
-		tomorrow := f.reset(anna)
-		f.send(s, tomorrow)
-		f.becomes(tomorrow.ID, delivery.Sent)
 	})
 }
 

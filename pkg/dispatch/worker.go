@@ -60,12 +60,8 @@ func (s *Service) process(ctx context.Context, job delivery.Job) (again time.Dur
 	if answer, ok := s.outage.WorthTrying(s.probeEvery); !ok {
 		return s.delay(ctx, d, to.secret, answer)
 	}
-	admitted, err := s.messages.BeginTry(ctx, d, to.address)
-	switch {
-	case err != nil:
+	if err := s.messages.BeginTry(ctx, d); err != nil {
 		return 0, err
-	case !admitted:
-		return 0, s.end(ctx, d, delivery.Suppressed, suppressedAnswer)
 	}
 	o, err := s.write(p, d, to)
 	if err != nil {

@@ -185,6 +185,6 @@ func (s *Service) digestOf(p *portal.Portal, i *Invitation) digest.Digest {
 func (s *Service) message(p *portal.Portal, i *Invitation) delivery.Message {
 	return delivery.Message{
 		ID: i.DeliveryID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
-		Typed: i.Email.Typed(), EmailDigest: s.digestOf(p, i), Locale: i.Locale,
+		Address: i.Email, Typed: i.Email.Typed(), EmailDigest: s.digestOf(p, i), Locale: i.Locale,
 	}
 }

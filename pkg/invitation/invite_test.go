@@ -185,8 +185,8 @@ func TestBatchCostsAsMuchAsOne(t *testing.T) {
 			require.NoError(t, err)
 			return counted.Texts()
 		}
-		require.Len(t, statements(0, 1), 9, "numbers held, retire, owned, held, numbers, insert, registrations, messages, audit")
-		require.Len(t, statements(1, MaxBatch), 9)
+		require.Len(t, statements(0, 1), 10, "numbers held, retire, owned, held, numbers, insert, registrations, pots, messages, audit")
+		require.Len(t, statements(1, MaxBatch), 10)
 	})
 }
 

@@ -43,7 +43,10 @@ func (q *Queue) Insert(ctx context.Context, jobs ...Job) error {
 	if !ok {
 		return errors.New("queue: a job is inserted in a transaction")
 	}
-	if len(jobs) == 1 {
+	switch len(jobs) {
+	case 0:
+		return nil
+	case 1:
 		_, err := q.inserter.InsertTx(ctx, tx, jobs[0], nil)
 		return database.Err(err)
 	}

@@ -139,7 +139,8 @@ func (s *Service) register(
 		mail = s.invitationAgain(p, n.Email, has.invited)
 	case has.replaceable:
 		mail.Account, mail.Kind = unverified, delivery.Confirm
-	case owner.Disabled != nil: // nobody is mailed
+	case owner.Disabled != nil: // no mail is sent, and it counts all the same
+		mail.Kind = delivery.AlreadyRegistered
 	case owner.Confirmed == nil:
 		mail.Account, mail.Kind = owner, delivery.Confirm
 	default:

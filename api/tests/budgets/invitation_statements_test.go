@@ -31,7 +31,7 @@ func TestInvitationBudgets(t *testing.T) {
 			body         any
 			status       int
 		}{
-			{"invite: lock, expired ones, accounts, holders, number; invitation, claims, delivery, audit; read, delivery", 11,
+			{"invite: lock, expired ones, accounts, holders, number; invitation, claims, pot, delivery, audit; read, delivery", 12,
 				http.MethodPost, invitations, apitest.Object{"email": "bob@example.com"}, 201},
 			{"invite without a mail: the same but for deliveries", 9,
 				http.MethodPost, invitations, apitest.Object{"email": "eve@example.com", "send": false}, 201},
@@ -39,7 +39,7 @@ func TestInvitationBudgets(t *testing.T) {
 				http.MethodPost, invitations, named, 409},
 			{"verify a forged code", 0, http.MethodPost, p.Front + "/invitations/verify", forged, 400},
 			{"verify", 1, http.MethodPost, p.Front + "/invitations/verify", code, 200},
-			{"ask again: holder; secret, invitation, delivery, audit", 5, http.MethodPost, p.Front + "/invitations/resend", named, 202},
+			{"ask again: holder; secret, invitation, pot, delivery, audit", 6, http.MethodPost, p.Front + "/invitations/resend", named, 202},
 			{"ask again within the cool-down: holder; secret, why, audit", 4, http.MethodPost, p.Front + "/invitations/resend", named, 429},
 			{"ask for nobody's: holder", 1, http.MethodPost, p.Front + "/invitations/resend", apitest.Object{"email": "nobody@example.com"}, 404},
 			{"register who is invited: holder", 1, http.MethodPost, p.Front + "/registrations", register, 409},
@@ -51,7 +51,7 @@ func TestInvitationBudgets(t *testing.T) {
 			{"redeem: read; accepted, others, claim, account, session, audit", 7, http.MethodPost, p.Front + "/invitations/redeem", i.RedeemBody(), 201},
 			{"redeem again: read; audit", 2, http.MethodPost, p.Front + "/invitations/redeem", i.RedeemBody(), 410},
 			{"look at one: read, delivery", 2, http.MethodGet, i.Admin, nil, 200},
-			{"resend: read; secret, invitation, claims, delivery, audit; read, delivery", 8, http.MethodPost, deleted.Admin + "/resend", nil, 202},
+			{"resend: read; secret, invitation, claims, pot, delivery, audit; read, delivery", 9, http.MethodPost, deleted.Admin + "/resend", nil, 202},
 			{"delete: invitation, messages, audit", 3, http.MethodDelete, deleted.Admin, nil, 204},
 			{"delete one that was accepted: invitation, why", 2, http.MethodDelete, i.Admin, nil, 409},
 			{"list: read, deliveries", 2, http.MethodGet, invitations, nil, 200},

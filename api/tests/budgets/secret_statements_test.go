@@ -33,7 +33,7 @@ func TestSecretBudgets(t *testing.T) {
 			body   apitest.Object
 			status int
 		}{
-			{"register: account; secret, claim replaced, claim, delivery, audit", 6, "/registrations",
+			{"register: account; secret, claim replaced, claim, pot, delivery, audit", 7, "/registrations",
 				apitest.Object{"email": apitest.Newcomer, "password": apitest.GoodPassword}, 201},
 			{"verify a forged token", 0, "/confirmations/verify", apitest.Object{"token": confirm.Token + "A"}, 400},
 			{"verify a link: secret", 1, "/confirmations/verify", confirm.ByLink(), 200},
