@@ -18,7 +18,7 @@ import (
 // tiers place every package: an import only ever points to a lower number, or to a pair in withinTier.
 var tiers = map[string]int{
 	// ground
-	"fault": 0, "spreadsheet": 0, "slidinglog": 0, "ids": 0, "clock": 0,
+	"fault": 0, "spreadsheet": 0, "slidinglog": 0, "ids": 0, "clock": 0, "typedcode": 0,
 	"config": 1, "keyring": 1, "password": 1, "database": 1, "email": 1, "phone": 1, "locale": 1, "mail": 1, "ratelimit": 1,
 	"digest": 2, "queue": 2,
 	// records

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/typedcode"
 )
 
 // digitsOfCrockford are those of https://www.crockford.com/base32.html
@@ -67,7 +68,7 @@ func TestCodeIsReadBack(t *testing.T) {
 // HMAC-SHA-256 over portal and those two, as one number of 100 bits in base 32.
 func TestCodeLayout(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, digitsOfCrockford, alphabet)
+	require.Equal(t, digitsOfCrockford, typedcode.Alphabet)
 	c := codesOf(t, 1)
 	subkey, err := hkdf.Key(sha256.New, bytes.Repeat([]byte{1}, keyring.KeySize), nil, "latchkey/v1/invitation-code", sha256.Size)
 	require.NoError(t, err)
@@ -158,7 +159,7 @@ func TestOneChangedCharacterIsInvalid(t *testing.T) {
 	for _, key := range c.ring.IDs() {
 		plain := []byte(strings.ReplaceAll(c.must(t, here, serial{7, 3, key}), "-", ""))
 		for i := range plain {
-			for _, other := range []byte(alphabet) {
+			for _, other := range []byte(typedcode.Alphabet) {
 				changed := bytes.Clone(plain)
 				changed[i] = other
 				_, err := c.read(here, string(changed))
@@ -195,7 +196,7 @@ func TestCodeOfElsewhereIsInvalid(t *testing.T) {
 	require.NoError(t, err)
 	ofAnotherPurpose := []byte(plain)
 	for i := range codeLength - serialLength {
-		ofAnotherPurpose[serialLength+i] = alphabet[mac[i]&0x1f]
+		ofAnotherPurpose[serialLength+i] = typedcode.Alphabet[mac[i]&0x1f]
 	}
 	_, err = c.read(here, string(ofAnotherPurpose))
 	requireCode(t, fault.TokenInvalid, err)

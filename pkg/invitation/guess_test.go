@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/typedcode"
 )
 
 // inviteMany makes n pending invitations.
@@ -42,7 +43,7 @@ func TestNobodyGuesses(t *testing.T) {
 		for guess := range guesses {
 			code := make([]byte, codeLength)
 			for i := range code {
-				code[i] = alphabet[dice.IntN(len(alphabet))]
+				code[i] = typedcode.Alphabet[dice.IntN(len(typedcode.Alphabet))]
 			}
 			if guess%2 == 1 {
 				own := strings.ReplaceAll(d.code(invitations[guess/2%pending]), "-", "")
@@ -70,7 +71,7 @@ func TestForgedRedeemCostsNothing(t *testing.T) {
 	each(t, func(t *testing.T, d *desk) {
 		i := d.invite("ann@example.com")
 		forged := []byte(d.code(i))
-		forged[len(forged)-1] = alphabet[(strings.IndexByte(alphabet, forged[len(forged)-1])+1)%len(alphabet)]
+		forged[len(forged)-1] = typedcode.Alphabet[(strings.IndexByte(typedcode.Alphabet, forged[len(forged)-1])+1)%len(typedcode.Alphabet)]
 		ctx, statements := databasetest.CountStatements(d.ctx)
 		_, err := d.Redeem(ctx, d.portal, given(t, string(forged), "ann@example.com"))
 		requireCode(t, fault.TokenInvalid, err)
