@@ -12,9 +12,8 @@ import (
 
 // machine is a machine whose wall clock can be set while its monotonic clock goes on.
 type machine struct {
-	started time.Time
-	set     atomic.Int64
-	passed  atomic.Int64
+	set    atomic.Int64
+	passed atomic.Int64
 }
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
