@@ -17,12 +17,12 @@ var SlowHash = sync.OnceValue(func() string { return ForeignHash("nobody types t
 // OccupyHashing takes a pool's only slot. The function that it gives waits until the slot is free again.
 func OccupyHashing(t testing.TB, pool *password.Pool) (wait func()) {
 	t.Helper()
-	done := make(chan error, 1)
+	hash, done := SlowHash(), make(chan error, 1)
 	go func() {
-		_, err := pool.Verify(context.Background(), GoodPassword, SlowHash())
+		_, err := pool.Verify(context.Background(), GoodPassword, hash)
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return pool.Stats().Running == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return pool.Stats().Running == 1 }, MailPatience, time.Millisecond)
 	return func() { require.NoError(t, <-done) }
 }
 

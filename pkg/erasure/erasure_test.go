@@ -80,7 +80,7 @@ var (
 )
 
 // otherIDs are the columns of ids that lead to no person. A new column has to be put here, or into accountColumns.
-var otherIDs = []string{"portal_id", "key_id", "delivery_id", "invitation_id", "request_id", "target_id"}
+var otherIDs = []string{"portal_id", "key_id", "earlier_key_id", "delivery_id", "invitation_id", "request_id", "target_id"}
 
 // columns are the values that make a row the person's.
 func (p person) columns(names []string) map[string]any {

@@ -171,7 +171,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 	err := error(&spreadsheet.ColumnError{Number: 3, Err: spreadsheet.ErrColumnTwice})
 	require.ErrorIs(t, err, spreadsheet.ErrColumnTwice)
-	require.EqualError(t, err, "spreadsheet: column 3: the column stands twice")
+	require.EqualError(t, err, "spreadsheet: column 3: the name of the column is repeated")
 }
 
 func utf16le(s string) string {
