@@ -174,8 +174,9 @@ func (a *App) makePeople(o Options) (err error) {
 	return nil
 }
 
-// Start begins to send queued messages and to run periodic tasks.
-func (a *App) Start(ctx context.Context) error { return a.queue.Start(ctx) }
+// Start begins to send queued messages and to run periodic tasks. It waits for a database that is away, or that has no
+// connection to spare.
+func (a *App) Start(ctx context.Context) error { return untilAvailable(ctx, a.Log, a.queue.Start) }
 
 // Stop ends what Start began: it waits for running jobs until ctx ends, and then cancels them, to be run again.
 func (a *App) Stop(ctx context.Context) error {

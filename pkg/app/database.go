@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -19,17 +20,23 @@ func OpenDatabase(ctx context.Context, o database.Options) (*database.DB, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := untilAvailable(ctx, o.Logger, db.Migrate); err != nil {
+		return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// untilAvailable calls begin again while the database is unavailable, for as long as databaseWait.
+func untilAvailable(ctx context.Context, log *slog.Logger, begin func(context.Context) error) error {
 	for begun := time.Now(); ; {
-		if err = db.Migrate(ctx); err == nil {
-			return db, nil
-		}
+		err := begin(ctx)
 		if fault.CodeOf(err) != fault.Unavailable || time.Since(begun) > databaseWait || ctx.Err() != nil {
-			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
+			return err
 		}
-		o.Logger.WarnContext(ctx, "the database does not answer yet", "error", err)
+		log.WarnContext(ctx, "the database does not answer yet", "error", err)
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
+			return err
 		case <-time.After(time.Second):
 		}
 	}

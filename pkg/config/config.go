@@ -17,7 +17,7 @@ import (
 // Database is the part of the configuration that every subcommand with a database wants.
 type Database struct {
 	DatabaseURL      string `name:"database-url" env:"LATCHKEY_DATABASE_URL" file:"true" default:"sqlite:latchkey.db" help:"sqlite:PATH, or postgres://… in production."`
-	DatabaseMaxConns int    `name:"database-max-conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"0" help:"Connections at most; 0 means 4 x cores."`
+	DatabaseMaxConns int    `name:"database-max-conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"0" help:"All connections at most, 3 or more with Postgres; 0 means 4 x cores."`
 	SecretKey        string `name:"secret-key" env:"LATCHKEY_SECRET_KEY" file:"true" help:"Base64 keys of 32 bytes, comma-separated: the first signs, all verify. Made and kept beside an embedded database; required with Postgres."`
 	LogFormat        string `name:"log-format" env:"LATCHKEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 	LogLevel         string `name:"log-level" env:"LATCHKEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
@@ -92,12 +92,18 @@ func checkOperatorKey(key string) error {
 	return nil
 }
 
+// minPostgresConns is the least number of connections: the queue needs two, and the rest of the program one.
+const minPostgresConns = 3
+
 // Check returns the fault of the settings of the database.
 func (d Database) Check() error {
 	if d.DatabaseMaxConns < 0 {
 		return errors.New("LATCHKEY_DATABASE_MAX_CONNS: want 0 or more")
 	}
 	_, embedded := d.EmbeddedPath()
+	if !embedded && 0 < d.DatabaseMaxConns && d.DatabaseMaxConns < minPostgresConns {
+		return fmt.Errorf("LATCHKEY_DATABASE_MAX_CONNS: want %d or more with Postgres, or 0 for 4 per core", minPostgresConns)
+	}
 	if scheme, _, _ := strings.Cut(d.DatabaseURL, "://"); !embedded && scheme != "postgres" && scheme != "postgresql" {
 		return errors.New("LATCHKEY_DATABASE_URL: want sqlite:PATH or postgres://…")
 	}

@@ -44,6 +44,9 @@ func TestCheckNamesTheVariableAndNeverTheSecret(t *testing.T) {
 		"LATCHKEY_HASH_WAIT":          {"--hash-wait=0s"},
 		"LATCHKEY_SECRET_KEY":         {"--secret-key=" + key + "," + key[:20]},
 		"LATCHKEY_DATABASE_MAX_CONNS": {"--database-max-conns=-1"},
+		"LATCHKEY_DATABASE_MAX_CONNS: want 3 or more with Postgres": {
+			"--database-max-conns=2", "--database-url=postgres://localhost/x",
+		},
 	} {
 		err := parse(t, args...).Check()
 		require.ErrorContains(t, err, variable)

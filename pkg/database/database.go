@@ -30,7 +30,8 @@ const (
 type Options struct {
 	// URL is "sqlite:" and a file's path, or a Postgres URL: postgres://user:password@host:5432/name?sslmode=….
 	URL string
-	// MaxConns bounds the pool; 0 means four per core. SQLite always has one connection.
+	// MaxConns bounds all connections of this DB, those of PgxPool too; 0 means four per core, and 2 is the least.
+	// SQLite always has one.
 	MaxConns int
 	// MustExist makes Open and Migrate refuse a database that was never migrated, instead of making it.
 	MustExist bool
@@ -47,6 +48,10 @@ type DB struct {
 	sql     *sql.DB
 	pool    *pool
 	gorm    *gorm.DB
+	// server, url and maxConns are of Postgres alone.
+	server   *postgresServer
+	url      string
+	maxConns int
 	// path is the file of an SQLite database.
 	path string
 	// place names the database in errors: the file, or the name and the host.
@@ -75,9 +80,14 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 			return nil, fmt.Errorf("LATCHKEY_DATABASE_URL: %w", err)
 		}
 	} else {
-		db.sql = openPostgres(target.postgres, o.MaxConns)
+		db.url, db.maxConns = o.URL, connLimit(o.MaxConns)
+		db.server = &postgresServer{modeGiven: target.modeGiven}
+		db.sql = openPostgres(db.server, target.postgres, db.maxConns)
 	}
 	db.pool = newPool(db.sql, guards[target.dialect](), o.Observe)
+	if target.dialect == Postgres {
+		db.pool.transactions = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
 
 	db.gorm, err = gorm.Open(dialector(target.dialect, db.pool), &gorm.Config{
 		Logger:                 queryLog{logger},

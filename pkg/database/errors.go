@@ -78,7 +78,7 @@ func (e *statementError) Unwrap() error { return e.cause }
 
 // Err translates the errors of the drivers and of GORM. Translating twice changes nothing.
 //
-//   - nil and context.Canceled stay themselves
+//   - nil, context.Canceled and the error for a database that is not UTF8 stay themselves
 //   - no row is ErrNotFound, a unique index broken *ConflictError, a foreign key ErrForeignKey
 //   - the fault unavailable, with a Retry-After: no connection or a lost one, a server that starts, stops or is full, a
 //     wait for the pool or a statement that the context's deadline ended, a lock or a serialization that another
@@ -88,8 +88,9 @@ func Err(err error) error {
 	var translated *fault.Error
 	var conflict *ConflictError
 	var other *statementError
+	var encoding encodingError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &encoding):
 		return err
 	case errors.As(err, &translated), errors.As(err, &conflict), errors.As(err, &other),
 		errors.Is(err, ErrNotFound), errors.Is(err, ErrForeignKey), errors.Is(err, ErrPortalNotBound):
@@ -135,15 +136,9 @@ func postgresError(err error, pg *pgconn.PgError) error {
 		"55P03", // lock_not_available, by lock_timeout
 		"40001", // serialization_failure
 		"40P01", // deadlock_detected
-	}, pg.Code):
+	}, pg.Code), forgotName(pg):
 		return unavailable(err, retryBusy)
-	case slices.Contains([]string{
-		"57P01", // admin_shutdown
-		"57P02", // crash_shutdown
-		"57P03", // cannot_connect_now
-		"57P05", // idle_session_timeout
-		"25006", // read_only_sql_transaction: this server has become a standby
-	}, pg.Code), class == "08", class == "53": // connection exception, insufficient resources
+	case cannotServe(pg), class == "08", class == "53": // connection exception, insufficient resources
 		return unavailable(err, retryAway)
 	}
 	return &statementError{err}
@@ -171,7 +166,7 @@ func sqliteError(err error, lite *gosqlite.Error) error {
 	}
 	switch primaryCode(lite) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
-		sqlite3.SQLITE_CANTOPEN:
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 		return unavailable(err, retryBusy)
 	}
 	return &statementError{err}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -91,19 +92,46 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return nil
 }
 
+const (
+	// lockWait is how long Migrate waits for another process that migrates.
+	lockWait = 5 * time.Minute
+	// lockPoll is how often it looks.
+	lockPoll = 200 * time.Millisecond
+)
+
+// migratePostgres holds goose's advisory lock in a transaction of its own while goose migrates. A lock of the session, as
+// goose takes it, would stay behind in a pooler that gives each transaction another session.
 func (db *DB) migratePostgres(ctx context.Context) error {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // looks every second, for five minutes
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	tx, err := db.sql.BeginTx(ctx, db.pool.transactions)
 	if err != nil {
 		return err
 	}
-	return up(ctx, goose.DialectPostgres, db.sql, Postgres, goose.WithSessionLocker(locker))
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	for {
+		var locked bool
+		err := tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", lock.DefaultLockID).Scan(&locked)
+		if err != nil {
+			return err
+		}
+		if locked {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+	return up(ctx, goose.DialectPostgres, db.sql, Postgres)
 }
 
 // up lets goose apply the missing migrations.
-func up(ctx context.Context, d goose.Dialect, db *sql.DB, own Dialect, options ...goose.ProviderOption) error {
+func up(ctx context.Context, d goose.Dialect, db *sql.DB, own Dialect) error {
 	dir, _ := migrationFiles(own)
-	options = append(options, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	provider, err := goose.NewProvider(d, db, dir, options...)
+	provider, err := goose.NewProvider(d, db, dir,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
 	}
@@ -111,10 +139,13 @@ func up(ctx context.Context, d goose.Dialect, db *sql.DB, own Dialect, options .
 	return err
 }
 
-// Ready reports whether the database can be reached and is migrated to this program's version or a later one.
+// Ready reports whether the database takes writes and is migrated to this program's version or a later one.
 //
 // Errors: unavailable.
 func (db *DB) Ready(ctx context.Context) error {
+	if err := db.takesWrites(ctx); err != nil {
+		return err
+	}
 	version, err := db.version(ctx)
 	if err != nil {
 		return err
@@ -124,6 +155,27 @@ func (db *DB) Ready(ctx context.Context) error {
 		return fault.Wrap(fault.Unavailable, err).After(retryAway)
 	}
 	return nil
+}
+
+// takesWrites asks Postgres whether it is a standby or read-only, and has SQLite take its write lock.
+func (db *DB) takesWrites(ctx context.Context) error {
+	if db.dialect == SQLite {
+		tx, err := db.sql.BeginTx(ctx, nil) // BEGIN IMMEDIATE
+		if err != nil {
+			return Err(err)
+		}
+		return Err(tx.Rollback())
+	}
+	for range 2 { // the second time over a new connection: an old one may have been made to what is a standby by now
+		asked, readOnly := time.Now(), false
+		err := db.sql.QueryRowContext(ctx,
+			"SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool").Scan(&readOnly)
+		if err != nil || !readOnly {
+			return Err(err)
+		}
+		raise(&db.server.connectedAfter, asked)
+	}
+	return unavailable(errors.New("database: it is read-only"), retryAway)
 }
 
 // version is the number of the last applied migration; 0 where there is none.

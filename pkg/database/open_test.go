@@ -125,7 +125,7 @@ func TestSQLiteSettings(t *testing.T) {
 	defer func() { require.NoError(t, db.Close()) }()
 	require.Equal(t, 1, db.Stats().MaxOpenConnections)
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "busy_timeout": "4000", "foreign_keys": "1",
+		"journal_mode": "wal", "synchronous": "2", "busy_timeout": "4000", "foreign_keys": "1",
 	} {
 		var got string
 		require.NoError(t, db.From(context.Background()).Raw("PRAGMA "+pragma).Row().Scan(&got))

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-auth/latchkey/pkg/database/tenantguard"
@@ -18,6 +19,8 @@ type pool struct {
 	guard *tenantguard.Guard
 	// observe is Options.Observe, or nil.
 	observe func(ctx context.Context, statement string)
+	// transactions are the options of a transaction whose caller states none; nil is the driver's.
+	transactions *sql.TxOptions
 	// refused answers one-row queries that the guard refused, because only database/sql can make a sql.Row with an error.
 	refused *sql.DB
 }
@@ -29,6 +32,23 @@ var (
 	_ gorm.ConnPool         = (*txPool)(nil)
 	_ gorm.TxCommitter      = (*txPool)(nil)
 )
+
+// maxAttempts bounds how often a single statement runs that other transactions got ahead of.
+const maxAttempts = 10
+
+// again runs a single statement outside a transaction again when nothing of it was done: a stricter isolation than READ
+// COMMITTED, or a deadlock, made it fail for another transaction's sake, or a pooler did not know it by its name.
+func again[T any](ctx context.Context, run func() (T, error)) (result T, err error) {
+	for range maxAttempts {
+		result, err = run()
+		var pg *pgconn.PgError
+		if err == nil || ctx.Err() != nil || !errors.As(err, &pg) ||
+			pg.Code != "40001" && pg.Code != "40P01" && !forgotName(pg) {
+			break
+		}
+	}
+	return result, err
+}
 
 func newPool(db *sql.DB, g *tenantguard.Guard, observe func(context.Context, string)) *pool {
 	return &pool{db: db, guard: g, observe: observe, refused: sql.OpenDB(refusals{})}
@@ -58,25 +78,32 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := p.admit(ctx, query); err != nil {
 		return nil, err
 	}
-	return p.db.ExecContext(ctx, query, args...)
+	return again(ctx, func() (sql.Result, error) { return p.db.ExecContext(ctx, query, args...) })
 }
 
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if err := p.admit(ctx, query); err != nil {
 		return nil, err
 	}
-	return p.db.QueryContext(ctx, query, args...)
+	return again(ctx, func() (*sql.Rows, error) { return p.db.QueryContext(ctx, query, args...) })
 }
 
 func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if err := p.admit(ctx, query); err != nil {
 		return p.refuse(ctx, err)
 	}
-	return p.db.QueryRowContext(ctx, query, args...)
+	row, _ := again(ctx, func() (*sql.Row, error) {
+		row := p.db.QueryRowContext(ctx, query, args...)
+		return row, row.Err()
+	})
+	return row // with its error
 }
 
 // BeginTx opens a transaction whose statements are guarded and observed too.
 func (p *pool) BeginTx(ctx context.Context, o *sql.TxOptions) (gorm.ConnPool, error) {
+	if o == nil {
+		o = p.transactions
+	}
 	tx, err := p.db.BeginTx(ctx, o)
 	if err != nil {
 		return nil, err

@@ -81,7 +81,8 @@ func (c sqliteConnector) dsn() string {
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 			"journal_mode(WAL)",
-			"synchronous(NORMAL)",
+			// What was answered survives a power cut.
+			"synchronous(FULL)",
 			fmt.Sprintf("foreign_keys(%d)", foreignKeys),
 		},
 	}

@@ -16,6 +16,8 @@ type target struct {
 	dialect  Dialect
 	path     string
 	postgres *pgx.ConnConfig
+	// modeGiven means that a Postgres URL says how statements are sent.
+	modeGiven bool
 }
 
 // place names the database without a user or a password.
@@ -39,8 +41,7 @@ func parseURL(raw string) (target, error) {
 		path, err := sqlitePath(rest)
 		return target{dialect: SQLite, path: path}, err
 	case "postgres", "postgresql":
-		config, err := postgresConfig(raw)
-		return target{dialect: Postgres, postgres: config}, err
+		return postgresTarget(raw)
 	default:
 		return target{}, errors.New("want sqlite:path/to/file.db or postgres://user:password@host:5432/name")
 	}
@@ -65,16 +66,24 @@ func sqlitePath(name string) (string, error) {
 	return path, nil
 }
 
-func postgresConfig(raw string) (*pgx.ConnConfig, error) {
-	if _, err := url.Parse(raw); err != nil {
-		return nil, errors.New("this is not a URL; are special characters in the password percent-encoded")
+// modeSetting is the URL's member that says how pgx sends statements.
+const modeSetting = "default_query_exec_mode"
+
+func postgresTarget(raw string) (target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return target{}, errors.New("this is not a URL; are special characters in the password percent-encoded")
 	}
 	config, err := pgx.ParseConfig(raw)
 	if err != nil {
-		return nil, errors.New("a setting in the Postgres URL is not understood (host, port, sslmode, certificates, …)")
+		return target{}, errors.New("a setting in the Postgres URL is not understood (host, port, sslmode, certificates, …)")
+	}
+	if mode := config.DefaultQueryExecMode; mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol {
+		return target{}, errors.New(modeSetting + " must be cache_describe, describe_exec or cache_statement, or be left out: " +
+			"a pooler such as PgBouncer is noticed without it")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
-	return config, nil
+	return target{dialect: Postgres, postgres: config, modeGiven: u.Query().Has(modeSetting)}, nil
 }

@@ -31,7 +31,7 @@ const (
 	rescueAfter = 30 * time.Second
 	// maxAttempts is how often a job may panic or be left behind by a killed process.
 	maxAttempts = 10_000
-	// workerConns is the size of the pool that workers have on Postgres. One connection listens for new jobs.
+	// workerConns bounds the connections that workers have on Postgres. One of them listens for new jobs.
 	workerConns = 4
 )
 
@@ -111,6 +111,7 @@ func (q *Queue) start(ctx context.Context) (err error) {
 		if q.pool, err = q.db.PgxPool(ctx, workerConns); err != nil {
 			return err
 		}
+		config.PollOnly = q.db.Pooled() // a pooler does not pass notifications on
 		q.client, err = river.NewClient(riverpgxv5.New(q.pool), config)
 	} else {
 		q.client, err = river.NewClient(riversqlite.New(q.db.SQL()), config)

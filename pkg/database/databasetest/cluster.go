@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -110,20 +109,12 @@ func (c *Cluster) chooseAddress(via transport) error {
 		c.URL = "postgres:///postgres?" + query.Encode()
 		return nil
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return err
-	}
-	_, port, err := net.SplitHostPort(address)
+	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	c.listen = []string{"listen_addresses=127.0.0.1", "port=" + port, "unix_socket_directories="}
-	c.URL = "postgres://postgres@" + address + "/postgres?sslmode=disable"
+	c.URL = "postgres://postgres@127.0.0.1:" + port + "/postgres?sslmode=disable"
 	return nil
 }
 

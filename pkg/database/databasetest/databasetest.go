@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/database"
 )
 
-// maxConns keeps pools small, since many tests share a cluster.
-const maxConns = 4
+// maxConns keeps pools small, because many tests share a cluster.
+const maxConns = 6
 
 // patience bounds what a test's set-up does with the database.
 const patience = time.Minute

@@ -21,16 +21,21 @@ const (
 // inMain is set while Main runs the tests: only then will a cluster that they start be stopped.
 var inMain atomic.Bool
 
-// leftOut are the tests that did not run on Postgres.
+// leftOut are the tests that did not run on Postgres or PgBouncer, by the reason.
 var leftOut struct {
 	sync.Mutex
-	names []string
+	names map[string][]string
 }
 
-func leaveOut(name string) {
+func leaveOut(name string) { leaveOutOf(whyNoPostgres, name) }
+
+func leaveOutOf(why, name string) {
 	leftOut.Lock()
 	defer leftOut.Unlock()
-	leftOut.names = append(leftOut.names, name)
+	if leftOut.names == nil {
+		leftOut.names = map[string][]string{}
+	}
+	leftOut.names[why] = append(leftOut.names[why], name)
 }
 
 // Main runs a package's tests, stops the Postgres that they started, and exits the process.
@@ -61,13 +66,16 @@ const whyNoPostgres = "there is no Postgres: " + urlVariable + " is not set, and
 func sayLeftOut() {
 	leftOut.Lock()
 	defer leftOut.Unlock()
-	if len(leftOut.names) == 0 {
-		return
+	for why, names := range leftOut.names {
+		slices.Sort(names)
+		without := "on SQLite alone"
+		if why == whyNoPgBouncer {
+			without = "without PgBouncer"
+		}
+		line := fmt.Sprintf("%s: %d tests ran %s, because %s\n", packageName(), len(names), without, why)
+		fmt.Fprintf(os.Stderr, "%sleft out: %s\n", line, strings.Join(names, ", "))
+		tellGoCommand(line)
 	}
-	slices.Sort(leftOut.names)
-	line := fmt.Sprintf("%s: %d tests ran on SQLite alone, because %s\n", packageName(), len(leftOut.names), whyNoPostgres)
-	fmt.Fprintf(os.Stderr, "%sleft out on Postgres: %s\n", line, strings.Join(leftOut.names, ", "))
-	tellGoCommand(line)
 }
 
 func packageName() string {

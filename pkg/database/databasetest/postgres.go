@@ -80,6 +80,22 @@ func postgresURL(tb testing.TB, migrated bool) string {
 	return onDatabase(cluster, name)
 }
 
+// WithEncoding makes a blank database of another encoding in the cluster of a database, and returns its URL.
+func WithEncoding(tb testing.TB, url, encoding string) string {
+	tb.Helper()
+	name := "lk_" + strings.ToLower(rand.Text())
+	create := "CREATE DATABASE " + name + " ENCODING '" + encoding + "' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+	if err := administer(url, create); err != nil {
+		tb.Fatalf("make a database in %s: %v", encoding, err)
+	}
+	tb.Cleanup(func() {
+		if err := administer(url, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			tb.Errorf("drop the database in %s: %v", encoding, err)
+		}
+	})
+	return onDatabase(url, name)
+}
+
 // templates are the templates known to be there, by cluster.
 var templates sync.Map
 
