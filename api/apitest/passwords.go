@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
@@ -19,7 +20,7 @@ func OccupyHashing(t testing.TB, pool *password.Pool) (wait func()) {
 	t.Helper()
 	hash, done := SlowHash(), make(chan error, 1)
 	go func() {
-		_, err := pool.Verify(context.Background(), GoodPassword, hash)
+		_, err := pool.For(ids.Portal{}).Verify(context.Background(), GoodPassword, hash)
 		done <- err
 	}()
 	require.Eventually(t, func() bool { return pool.Stats().Running == 1 }, MailPatience, time.Millisecond)

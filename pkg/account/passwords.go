@@ -28,5 +28,5 @@ func (w *Passwords) Set(ctx context.Context, p *portal.Portal, address email.Add
 	if len(reasons) > 0 {
 		return "", fault.New(fault.PasswordRejected).With("reasons", reasons)
 	}
-	return w.pool.Hash(ctx, secret)
+	return w.pool.For(p.ID).Hash(ctx, secret)
 }

@@ -58,7 +58,7 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 	if err := situation.At(admission.OwnPassword).Err(); err != nil {
 		return err
 	}
-	result, err := s.compare(ctx, a, change.Current)
+	result, err := s.compare(ctx, p, a, change.Current)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, re
 	if refused := situation.At(admission.BeforePassword); refused.Err() != nil {
 		return session.Granted{}, s.withSetPasswordMail(ctx, situation, refused.Err())
 	}
-	result, err := s.compare(ctx, read.account, try.Password)
+	result, err := s.compare(ctx, p, read.account, try.Password)
 	if err != nil {
 		return session.Granted{}, err // the caller left, or the pool is overloaded: nothing is decided or counted
 	}
@@ -137,11 +137,13 @@ func (s *Service) locked(p *portal.Portal, state lockout.State) error {
 }
 
 // compare hashes once, also without an account or a password to compare with.
-func (s *Service) compare(ctx context.Context, a *account.Account, secret string) (password.Result, error) {
+func (s *Service) compare(
+	ctx context.Context, p *portal.Portal, a *account.Account, secret string,
+) (password.Result, error) {
 	if a == nil || !a.HasPassword() {
-		return password.Result{}, s.pool.VerifyAbsent(ctx, secret)
+		return password.Result{}, s.pool.For(p.ID).VerifyAbsent(ctx, secret)
 	}
-	result, err := s.pool.Verify(ctx, secret, a.PasswordHash)
+	result, err := s.pool.For(p.ID).Verify(ctx, secret, a.PasswordHash)
 	if errors.Is(err, password.ErrUnreadable) {
 		s.log.ErrorContext(ctx, "stored password hash is unreadable", "account", a.ID)
 		return password.Result{}, nil
@@ -197,7 +199,7 @@ func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attemp
 // rehash replaces an old or foreign hash by one with today's parameters. The login has succeeded by then, so a
 // failure is only logged, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, p *portal.Portal, a *account.Account, secret string) {
-	hash, err := s.pool.Hash(ctx, secret)
+	hash, err := s.pool.For(p.ID).Hash(ctx, secret)
 	if err == nil {
 		err = s.accounts.Rehash(ctx, p.ID, a.ID, a.PasswordHash, hash)
 	}

@@ -54,12 +54,12 @@ func TestForeignHashes(t *testing.T) {
 			pool := cheapPool()
 			require.NoError(t, supported(test.encoded))
 
-			result, err := pool.Verify(t.Context(), test.password, test.encoded)
+			result, err := pool.For(anyPortal).Verify(t.Context(), test.password, test.encoded)
 			require.NoError(t, err)
 			require.Equal(t, Result{Match: true, Outdated: true}, result)
 
 			for _, wrong := range []string{"", "x" + test.password, strings.ToUpper(test.password) + "?"} {
-				result, err = pool.Verify(t.Context(), wrong, test.encoded)
+				result, err = pool.For(anyPortal).Verify(t.Context(), wrong, test.encoded)
 				require.NoError(t, err)
 				require.Equal(t, Result{Outdated: true}, result)
 			}

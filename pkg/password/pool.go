@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -21,7 +20,7 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 // ErrTooLong is returned by Hash for a password of more than MaxLength code points.
@@ -47,29 +46,28 @@ const (
 	keyLength  = 32
 )
 
-// retryAfter is what a caller is told who found no slot: by then the queue has moved on by some dozens of hashes.
-const retryAfter = time.Second
-
-// Pool hashes in as many slots as it was made with; other callers wait their turn, first come, first served.
-// It is safe for concurrent use.
+// Pool hashes in as many slots as it was made with. Other callers wait their turn, and portals take turns: For names the
+// portal. It is safe for concurrent use.
 type Pool struct {
 	params argon2id.Params
-	wait   time.Duration
-	slots  chan struct{}
+	queue  *fairQueue
 
 	// ownPrefix and ownLength tell hashes of exactly these parameters from all others.
 	ownPrefix string
 	ownLength int
 	// absent is verified for addresses without a password; it costs what an own hash does.
 	absent matcher
-
-	waiting    atomic.Int64
-	hashed     atomic.Uint64
-	waited     atomic.Uint64
-	waitTime   atomic.Int64
-	overloaded atomic.Uint64
-	abandoned  atomic.Uint64
 }
+
+// Share is a portal's share of a pool. While callers of several portals wait, each portal gets every so many slots, and
+// no portal can take those of another.
+type Share struct {
+	pool   *Pool
+	portal ids.Portal
+}
+
+// For returns a portal's share of the pool.
+func (p *Pool) For(portal ids.Portal) Share { return Share{p, portal} }
 
 // NewPool makes a pool of that many slots (one at least), where a caller waits for a slot no longer than wait.
 // The memory that hashing takes is slots × params.MemoryKiB, however many callers there are. Parameters have to stay
@@ -84,8 +82,7 @@ func NewPool(slots int, wait time.Duration, params Params) *Pool {
 			SaltLength:  saltLength,
 			KeyLength:   keyLength,
 		},
-		wait:  wait,
-		slots: make(chan struct{}, max(slots, 1)),
+		queue: newFairQueue(max(slots, 1), wait),
 	}
 	p.ownPrefix = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$",
 		argon2.Version, p.params.Memory, p.params.Iterations, lanes)
@@ -99,7 +96,7 @@ func NewPool(slots int, wait time.Duration, params Params) *Pool {
 //
 // Errors: overloaded when no slot came free in time, the context's own error when it ended before the hash began,
 // ErrTooLong.
-func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
+func (s Share) Hash(ctx context.Context, password string) (string, error) {
 	password = norm.NFC.String(password)
 	if utf8.RuneCountInString(password) > MaxLength {
 		return "", ErrTooLong
@@ -108,7 +105,7 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 		encoded string
 		failed  error
 	)
-	if err := p.run(ctx, func() { encoded, failed = argon2id.CreateHash(password, &p.params) }); err != nil {
+	if err := s.run(ctx, func() { encoded, failed = argon2id.CreateHash(password, &s.pool.params) }); err != nil {
 		return "", err
 	}
 	if failed != nil {
@@ -117,7 +114,7 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 	return encoded, nil
 }
 
-// Result is what Verify found.
+// Result is the outcome of Verify.
 type Result struct {
 	Match bool
 	// Outdated means that the stored hash is of another kind or has other parameters than the pool's: after a
@@ -130,13 +127,14 @@ type Result struct {
 //
 // Errors: overloaded and the context's own, as Hash; then nothing was compared. ErrUnreadable when the stored hash
 // cannot be verified; then a hash of the usual cost was done, and the caller treats it as a wrong password and logs it.
-func (p *Pool) Verify(ctx context.Context, password, encoded string) (Result, error) {
+func (s Share) Verify(ctx context.Context, password, encoded string) (Result, error) {
+	p := s.pool
 	own := len(encoded) == p.ownLength && strings.HasPrefix(encoded, p.ownPrefix)
 	matches, unreadable := parse(encoded)
 	if unreadable != nil {
 		own, matches = true, p.absent
 	}
-	match, err := p.compare(ctx, matches, password, own)
+	match, err := s.compare(ctx, matches, password, own)
 	if err != nil {
 		return Result{}, err
 	}
@@ -150,79 +148,36 @@ func (p *Pool) Verify(ctx context.Context, password, encoded string) (Result, er
 // account without a password. Time then tells a stranger nothing.
 //
 // Errors: overloaded and the context's own, as Hash.
-func (p *Pool) VerifyAbsent(ctx context.Context, password string) error {
-	_, err := p.compare(ctx, p.absent, password, true)
+func (s Share) VerifyAbsent(ctx context.Context, password string) error {
+	_, err := s.compare(ctx, s.pool.absent, password, true)
 	return err
 }
 
 // compare tries the password in NFC, as own hashes are made. Other systems mostly hashed what was typed, byte for
 // byte, so a foreign hash is also compared with that where it differs.
-func (p *Pool) compare(ctx context.Context, matches matcher, password string, own bool) (match bool, err error) {
+func (s Share) compare(ctx context.Context, matches matcher, password string, own bool) (match bool, err error) {
 	normal := norm.NFC.String(password)
 	tooLong := utf8.RuneCountInString(normal) > MaxLength
 	if tooLong {
 		normal, password = "", ""
 	}
-	err = p.run(ctx, func() {
+	err = s.run(ctx, func() {
 		match = matches(normal) || (!own && password != normal && matches(password))
 	})
 	return match && !tooLong, err
 }
 
-// run does the work in a slot. Once begun it is not interrupted, whatever becomes of ctx: a caller who hangs up has
-// had his answer computed, and login counts it.
-func (p *Pool) run(ctx context.Context, work func()) error {
-	if err := p.acquire(ctx); err != nil {
+// run does the work in a slot. Once begun it is not interrupted, whatever happens to ctx: a caller who hangs up has had
+// the answer computed, and login counts it.
+func (s Share) run(ctx context.Context, work func()) error {
+	if err := s.pool.queue.acquire(ctx, s.portal); err != nil {
 		return err
 	}
-	defer func() { <-p.slots }()
+	hashed := false
+	defer func() { s.pool.queue.release(hashed) }() // also when work panics
 	work()
-	p.hashed.Add(1)
+	hashed = true
 	return nil
-}
-
-// acquire takes a slot. A channel hands a freed slot to who has waited longest, so a newcomer cannot push in.
-func (p *Pool) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		p.abandoned.Add(1)
-		return err
-	}
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	default:
-		return p.queue(ctx)
-	}
-}
-
-// queue waits for a slot, for as long as the pool allows and the caller is there.
-func (p *Pool) queue(ctx context.Context) error {
-	began := time.Now()
-	p.waited.Add(1)
-	p.waiting.Add(1)
-	defer func() {
-		p.waiting.Add(-1)
-		p.waitTime.Add(int64(time.Since(began)))
-	}()
-	timeout := time.NewTimer(p.wait)
-	defer timeout.Stop()
-
-	select {
-	case p.slots <- struct{}{}:
-		// The slot and the caller's end may have come at once, and select does not prefer either.
-		if err := ctx.Err(); err != nil {
-			<-p.slots
-			p.abandoned.Add(1)
-			return err
-		}
-		return nil
-	case <-ctx.Done():
-		p.abandoned.Add(1)
-		return ctx.Err()
-	case <-timeout.C:
-		p.overloaded.Add(1)
-		return fault.New(fault.Overloaded).After(retryAfter)
-	}
 }
 
 // Stats is how busy a pool is (Slots, Running, Waiting) and has been since it was made (the rest).
@@ -230,24 +185,13 @@ type Stats struct {
 	Slots, Running, Waiting int
 	// Hashed counts hashes made and compared.
 	Hashed uint64
-	// Waited counts callers who found every slot taken, WaitTime is what they waited in total, those included who
-	// got no slot.
+	// Waited counts callers who found every slot taken. WaitTime is how long they waited in total, with or without
+	// getting a slot.
 	Waited   uint64
 	WaitTime time.Duration
-	// Overloaded counts callers whose wait was over, Abandoned those who left before their hash began.
+	// Overloaded counts callers who were refused, Abandoned those who left before their hash began.
 	Overloaded, Abandoned uint64
 }
 
-// Stats reads the counters; each is exact, but they are not read at one instant.
-func (p *Pool) Stats() Stats {
-	return Stats{
-		Slots:      cap(p.slots),
-		Running:    len(p.slots),
-		Waiting:    int(p.waiting.Load()),
-		Hashed:     p.hashed.Load(),
-		Waited:     p.waited.Load(),
-		WaitTime:   time.Duration(p.waitTime.Load()),
-		Overloaded: p.overloaded.Load(),
-		Abandoned:  p.abandoned.Load(),
-	}
-}
+// Stats reads the counters, all at one instant.
+func (p *Pool) Stats() Stats { return p.queue.snapshot() }

@@ -12,12 +12,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
 const (
 	umlautNFC = "Gr\u00fc\u00dfe aus K\u00f6ln 7"
 	umlautNFD = "Gru\u0308\u00dfe aus Ko\u0308ln 7"
 )
+
+// anyPortal is the portal of tests in which portals do not matter.
+var anyPortal = ids.Portal{}
+
+// occupy takes a slot that must be free.
+func occupy(t *testing.T, pool *Pool) {
+	t.Helper()
+	running := pool.Stats().Running
+	require.Less(t, running, pool.Stats().Slots)
+	require.NoError(t, pool.queue.acquire(t.Context(), anyPortal))
+	require.Equal(t, running+1, pool.Stats().Running)
+}
 
 func cheapPool() *Pool { return NewPool(2, time.Minute, Cheapest) }
 
@@ -40,12 +53,12 @@ func TestHashVerifies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := cheapPool()
-			encoded, err := pool.Hash(t.Context(), test.set)
+			encoded, err := pool.For(anyPortal).Hash(t.Context(), test.set)
 			require.NoError(t, err)
 			require.Regexp(t, `^\$argon2id\$v=19\$m=8,t=1,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`, encoded)
 			require.NoError(t, supported(encoded))
 
-			result, err := pool.Verify(t.Context(), test.tried, encoded)
+			result, err := pool.For(anyPortal).Verify(t.Context(), test.tried, encoded)
 			require.NoError(t, err)
 			require.Equal(t, Result{Match: test.match}, result)
 		})
@@ -55,9 +68,9 @@ func TestHashVerifies(t *testing.T) {
 func TestHashesOfOnePasswordDiffer(t *testing.T) {
 	t.Parallel()
 	pool := cheapPool()
-	first, err := pool.Hash(t.Context(), "correct horse battery staple")
+	first, err := pool.For(anyPortal).Hash(t.Context(), "correct horse battery staple")
 	require.NoError(t, err)
-	second, err := pool.Hash(t.Context(), "correct horse battery staple")
+	second, err := pool.For(anyPortal).Hash(t.Context(), "correct horse battery staple")
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 }
@@ -66,15 +79,15 @@ func TestTooLongIsNeverHashedAndNeverMatches(t *testing.T) {
 	t.Parallel()
 	pool := cheapPool()
 	long := strings.Repeat("a", MaxLength+1)
-	_, err := pool.Hash(t.Context(), long)
+	_, err := pool.For(anyPortal).Hash(t.Context(), long)
 	require.ErrorIs(t, err, ErrTooLong)
 	require.Zero(t, pool.Stats().Hashed)
 
 	for _, set := range []string{"", long[:MaxLength]} {
-		encoded, err := pool.Hash(t.Context(), set)
+		encoded, err := pool.For(anyPortal).Hash(t.Context(), set)
 		require.NoError(t, err)
 		before := pool.Stats().Hashed
-		result, err := pool.Verify(t.Context(), long, encoded)
+		result, err := pool.For(anyPortal).Verify(t.Context(), long, encoded)
 		require.NoError(t, err)
 		require.False(t, result.Match)
 		require.Equal(t, before+1, pool.Stats().Hashed, "the same work as for any other password")
@@ -83,7 +96,7 @@ func TestTooLongIsNeverHashedAndNeverMatches(t *testing.T) {
 
 func TestOutdated(t *testing.T) {
 	t.Parallel()
-	stored, err := NewPool(1, time.Minute, Params{MemoryKiB: 16, Iterations: 2, Parallelism: 2}).Hash(t.Context(), "correct horse battery staple")
+	stored, err := NewPool(1, time.Minute, Params{MemoryKiB: 16, Iterations: 2, Parallelism: 2}).For(anyPortal).Hash(t.Context(), "correct horse battery staple")
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
 		params   Params
@@ -97,7 +110,7 @@ func TestOutdated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			result, err := NewPool(1, time.Minute, test.params).Verify(t.Context(), "correct horse battery staple", stored)
+			result, err := NewPool(1, time.Minute, test.params).For(anyPortal).Verify(t.Context(), "correct horse battery staple", stored)
 			require.NoError(t, err)
 			require.Equal(t, Result{Match: true, Outdated: test.outdated}, result)
 		})
@@ -106,7 +119,7 @@ func TestOutdated(t *testing.T) {
 
 func TestZeroParamsAreTheDefault(t *testing.T) {
 	t.Parallel()
-	encoded, err := NewPool(0, time.Minute, Params{}).Hash(t.Context(), "correct horse battery staple")
+	encoded, err := NewPool(0, time.Minute, Params{}).For(anyPortal).Hash(t.Context(), "correct horse battery staple")
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(encoded, "$argon2id$v=19$m=19456,t=2,p=1$"))
 }
@@ -114,15 +127,15 @@ func TestZeroParamsAreTheDefault(t *testing.T) {
 func TestVerifyAbsentDoesTheWork(t *testing.T) {
 	t.Parallel()
 	pool := cheapPool()
-	require.NoError(t, pool.VerifyAbsent(t.Context(), "correct horse battery staple"))
-	require.NoError(t, pool.VerifyAbsent(t.Context(), strings.Repeat("a", MaxLength+1)))
+	require.NoError(t, pool.For(anyPortal).VerifyAbsent(t.Context(), "correct horse battery staple"))
+	require.NoError(t, pool.For(anyPortal).VerifyAbsent(t.Context(), strings.Repeat("a", MaxLength+1)))
 	require.EqualValues(t, 2, pool.Stats().Hashed)
 }
 
 func TestUnreadableHashCostsAHash(t *testing.T) {
 	t.Parallel()
 	pool := cheapPool()
-	result, err := pool.Verify(t.Context(), "correct horse battery staple", "$argon2id$v=19$m=8,t=0,p=1$c2FsdA$aGFzaA")
+	result, err := pool.For(anyPortal).Verify(t.Context(), "correct horse battery staple", "$argon2id$v=19$m=8,t=0,p=1$c2FsdA$aGFzaA")
 	require.ErrorIs(t, err, ErrUnreadable)
 	require.Equal(t, Result{}, result)
 	require.EqualValues(t, 1, pool.Stats().Hashed)
@@ -132,10 +145,10 @@ func TestWaitEndsInOverloaded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewPool(1, 2*time.Second, Cheapest)
-		pool.slots <- struct{}{}
+		occupy(t, pool)
 
 		began := time.Now()
-		_, err := pool.Verify(t.Context(), "correct horse battery staple", "not a hash")
+		_, err := pool.For(anyPortal).Verify(t.Context(), "correct horse battery staple", "not a hash")
 		require.Equal(t, 2*time.Second, time.Since(began))
 		require.NotErrorIs(t, err, ErrUnreadable, "nothing was compared, so nothing may be counted")
 
@@ -153,12 +166,12 @@ func TestCallerWhoLeavesIsNotHashed(t *testing.T) {
 		pool := NewPool(1, time.Hour, Cheapest)
 		left, leave := context.WithCancel(t.Context())
 		leave()
-		require.ErrorIs(t, pool.VerifyAbsent(left, "correct horse battery staple"), context.Canceled)
+		require.ErrorIs(t, pool.For(anyPortal).VerifyAbsent(left, "correct horse battery staple"), context.Canceled)
 
-		pool.slots <- struct{}{}
+		occupy(t, pool)
 		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := pool.Hash(impatient, "correct horse battery staple")
+		_, err := pool.For(anyPortal).Hash(impatient, "correct horse battery staple")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, Stats{Slots: 1, Running: 1, Waited: 1, WaitTime: time.Second, Abandoned: 2}, pool.Stats())
 	})
@@ -168,14 +181,16 @@ func TestWaiterGetsTheFreedSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		pool := NewPool(1, time.Minute, Cheapest)
-		pool.slots <- struct{}{}
+		occupy(t, pool)
 		var hashed sync.WaitGroup
-		hashed.Go(func() { require.NoError(t, pool.VerifyAbsent(t.Context(), "correct horse battery staple")) })
+		hashed.Go(func() {
+			require.NoError(t, pool.For(anyPortal).VerifyAbsent(t.Context(), "correct horse battery staple"))
+		})
 		synctest.Wait()
 		require.Equal(t, 1, pool.Stats().Waiting)
 
 		time.Sleep(time.Second)
-		<-pool.slots
+		pool.queue.release(false)
 		hashed.Wait()
 		require.Equal(t, Stats{Slots: 1, Hashed: 1, Waited: 1, WaitTime: time.Second}, pool.Stats())
 	})
@@ -187,16 +202,16 @@ func TestSlotAndCancellationAtOnce(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			pool := NewPool(1, time.Minute, Cheapest)
-			pool.slots <- struct{}{}
+			occupy(t, pool)
 			ctx, cancel := context.WithCancel(t.Context())
 			var gone sync.WaitGroup
 			gone.Go(func() {
-				err := pool.run(ctx, func() { t.Error("hashed for a caller who had left") })
+				err := pool.For(anyPortal).run(ctx, func() { t.Error("hashed for a caller who had left") })
 				require.ErrorIs(t, err, context.Canceled)
 			})
 			synctest.Wait()
 			cancel()
-			<-pool.slots
+			pool.queue.release(false)
 			gone.Wait()
 			require.Zero(t, pool.Stats().Running, "the slot was given back")
 		})
@@ -208,7 +223,7 @@ func TestBegunWorkIsFinished(t *testing.T) {
 	pool := cheapPool()
 	ctx, hangUp := context.WithCancel(t.Context())
 	finished := false
-	err := pool.run(ctx, func() {
+	err := pool.For(anyPortal).run(ctx, func() {
 		hangUp()
 		finished = true
 	})
@@ -224,7 +239,7 @@ func TestNoMoreThanTheSlotsRun(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 64 {
 		callers.Go(func() {
-			err := pool.run(t.Context(), func() {
+			err := pool.For(anyPortal).run(t.Context(), func() {
 				now := running.Add(1)
 				for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 				}
@@ -244,6 +259,6 @@ func TestNoMoreThanTheSlotsRun(t *testing.T) {
 func TestPanicGivesTheSlotBack(t *testing.T) {
 	t.Parallel()
 	pool := NewPool(1, time.Minute, Cheapest)
-	require.Panics(t, func() { _ = pool.run(t.Context(), func() { panic("hash") }) })
-	require.NoError(t, pool.VerifyAbsent(t.Context(), "correct horse battery staple"))
+	require.Panics(t, func() { _ = pool.For(anyPortal).run(t.Context(), func() { panic("hash") }) })
+	require.NoError(t, pool.For(anyPortal).VerifyAbsent(t.Context(), "correct horse battery staple"))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/api/apitest"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
@@ -167,7 +168,7 @@ func TestOldHashesAreReplaced(t *testing.T) {
 		foreign, err := bcrypt.GenerateFromPassword([]byte(apitest.GoodPassword), bcrypt.MinCost)
 		require.NoError(t, err)
 		costlier := password.Params{MemoryKiB: 16, Iterations: 2, Parallelism: 1}
-		outdated, err := password.NewPool(1, time.Minute, costlier).Hash(context.Background(), apitest.GoodPassword)
+		outdated, err := password.NewPool(1, time.Minute, costlier).For(ids.Portal{}).Hash(context.Background(), apitest.GoodPassword)
 		require.NoError(t, err)
 		for name, hash := range map[string]string{"bcrypt": string(foreign), "argon2": outdated} {
 			who := h.Account(t, p, apitest.Object{"email": name + "@example.com"})

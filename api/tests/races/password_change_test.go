@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/api/apitest"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
@@ -73,7 +74,7 @@ func TestPasswordChangedDuringChange(t *testing.T) {
 		p := h.Portal(t)
 		ada := h.Account(t, p)
 		in := h.LogIn(t, ada)
-		hash, err := password.NewPool(1, time.Minute, password.Cheapest).Hash(context.Background(), apitest.OtherPassword)
+		hash, err := password.NewPool(1, time.Minute, password.Cheapest).For(ids.Portal{}).Hash(context.Background(), apitest.OtherPassword)
 		require.NoError(t, err)
 		change := func(sessions string) *apitest.Answer {
 			stamp := uuid.New()
