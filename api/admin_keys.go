@@ -146,23 +146,43 @@ func (s *Server) revokeAPIKey(c echo.Context) error {
 
 // signingKeyBody is a signing key without its private half.
 type signingKeyBody struct {
-	ID        string    `json:"id"`
-	Algorithm string    `json:"algorithm"`
-	Status    string    `json:"status"`
-	CreatedAt timestamp `json:"created_at"`
-	ActiveAt  timestamp `json:"active_at"`
+	ID        string                `json:"id"`
+	Algorithm accesstoken.Algorithm `json:"algorithm"`
+	Status    string                `json:"status"`
+	CreatedAt timestamp             `json:"created_at"`
+	ActiveAt  timestamp             `json:"active_at"`
 }
 
-// rotateSigningKey answers POST /v1/admin/signing-keys: the next key, which signs on every instance from active_at on.
+type rotateSigningKeyRequest struct {
+	Now bool `json:"now"`
+}
+
+// rotateSigningKey answers POST /v1/admin/signing-keys with the key that takes over, on every instance at active_at.
 func (s *Server) rotateSigningKey(c echo.Context) error {
-	if err := noBody(c); err != nil {
+	var req rotateSigningKeyRequest
+	if err := decodeOptional(c, &req); err != nil {
 		return err
 	}
-	key, err := s.keys.Rotate(c.Request().Context())
+	rotate := s.keys.Rotate
+	if req.Now {
+		rotate = s.keys.RotateNow
+	}
+	key, err := rotate(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	return respond(c, http.StatusCreated, signingKeyOut(key, accesstoken.KeyPending))
+	return respond(c, http.StatusCreated, signingKeyOut(key))
+}
+
+// withdrawSigningKey answers DELETE /v1/admin/signing-keys/{id}.
+func (s *Server) withdrawSigningKey(c echo.Context) error {
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.keys.Withdraw(c.Request().Context(), c.Param("id")); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
 }
 
 // listSigningKeys answers GET /v1/admin/signing-keys: the published keys, newest first.
@@ -173,13 +193,14 @@ func (s *Server) listSigningKeys(c echo.Context) error {
 	}
 	body := pageBody[signingKeyBody]{Items: make([]signingKeyBody, 0, len(keys))}
 	for _, key := range slices.Backward(keys) {
-		body.Items = append(body.Items, signingKeyOut(key.Key, key.State))
+		body.Items = append(body.Items, signingKeyOut(key))
 	}
 	return respond(c, http.StatusOK, body)
 }
 
-func signingKeyOut(key accesstoken.Key, state string) signingKeyBody {
+func signingKeyOut(key accesstoken.KeyState) signingKeyBody {
 	return signingKeyBody{
-		ID: key.ID, Algorithm: "EdDSA", Status: state, CreatedAt: timestamp(key.CreatedAt), ActiveAt: timestamp(key.ActiveAt),
+		ID: key.ID, Algorithm: key.Algorithm, Status: key.State,
+		CreatedAt: timestamp(key.CreatedAt), ActiveAt: timestamp(key.ActiveAt),
 	}
 }

@@ -17,10 +17,13 @@ func (s *Server) health(c echo.Context) error {
 	return respond(c, http.StatusOK, healthBody{"ok"})
 }
 
-// ready answers GET /readyz: the database answers and is migrated. Errors: unavailable.
+// ready answers GET /readyz: the database answers and is migrated, and a key can sign. Errors: unavailable.
 func (s *Server) ready(c echo.Context) error {
 	if err := s.db.Ready(c.Request().Context()); err != nil {
 		return database.Err(err)
+	}
+	if err := s.keys.Ready(c.Request().Context()); err != nil {
+		return err
 	}
 	return respond(c, http.StatusOK, healthBody{"ready"})
 }

@@ -22,7 +22,7 @@ const (
 // publicRoutes can be read by pages of any origin, without credentials.
 var publicRoutes = []string{
 	"/v1/portals", "/v1/portals/:portal", "/v1/portals/:portal/.well-known/openid-configuration",
-	"/.well-known/jwks.json", "/openapi.yaml",
+	"/.well-known/oauth-authorization-server/v1/portals/:portal", "/.well-known/jwks.json", "/openapi.yaml",
 }
 
 // crossOrigin lets the pages of a portal's origins read every answer of that portal, errors included (Fetch §3.2).

@@ -5,7 +5,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 	"github.com/latchkey-auth/latchkey/pkg/password"
@@ -65,52 +64,3 @@ func (s *Server) findPortal(c echo.Context) error {
 
 // showPortal answers GET /v1/portals/{portal}.
 func (s *Server) showPortal(c echo.Context) error { return respondPublicPortal(c, portalOf(c)) }
-
-type discoveryBody struct {
-	Issuer             string   `json:"issuer"`
-	JWKSURI            string   `json:"jwks_uri"`
-	ResponseTypes      []string `json:"response_types_supported"`
-	SubjectTypes       []string `json:"subject_types_supported"`
-	IDTokenSigningAlgs []string `json:"id_token_signing_alg_values_supported"`
-}
-
-// discovery answers GET /v1/portals/{portal}/.well-known/openid-configuration, where libraries find the keys of an
-// issuer.
-func (s *Server) discovery(c echo.Context) error {
-	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
-	return respond(c, http.StatusOK, discoveryBody{
-		Issuer: s.tokens.Issuer(portalOf(c)), JWKSURI: s.publicURL + "/.well-known/jwks.json",
-		ResponseTypes: []string{}, SubjectTypes: []string{"public"},
-		IDTokenSigningAlgs: []string{"EdDSA"},
-	})
-}
-
-type jwksBody struct {
-	Keys []jwk `json:"keys"`
-}
-
-// jwk is an Ed25519 public key (RFC 8037 §2).
-type jwk struct {
-	Kty string `json:"kty"`
-	Crv string `json:"crv"`
-	X   string `json:"x"`
-	Kid string `json:"kid"`
-	Use string `json:"use"`
-	Alg string `json:"alg"`
-}
-
-// jwks answers GET /.well-known/jwks.json.
-func (s *Server) jwks(c echo.Context) error {
-	keys, err := s.keys.Public(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	body := jwksBody{Keys: make([]jwk, 0, len(keys))}
-	for _, key := range keys {
-		body.Keys = append(body.Keys, jwk{
-			Kty: "OKP", Crv: "Ed25519", X: accesstoken.Base64URL(key.Public), Kid: key.ID, Use: "sig", Alg: "EdDSA",
-		})
-	}
-	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
-	return respond(c, http.StatusOK, body)
-}

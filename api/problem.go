@@ -72,6 +72,7 @@ var statuses = map[fault.Code]int{
 	fault.EmailAlreadyRegistered: http.StatusConflict,
 	fault.PhoneAlreadyRegistered: http.StatusConflict,
 	fault.InvitationPending:      http.StatusConflict,
+	fault.LastSigningKey:         http.StatusConflict,
 }
 
 // statusesAt are the exceptions by route. A missing password forbids a login, but conflicts with a change of password.

@@ -41,6 +41,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/docs", anyone, s.docs, unlimited},
 		{http.MethodGet, "/problems/:code", anyone, s.explainProblem, unlimited},
 		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks, unlimited},
+		{http.MethodGet, "/.well-known/oauth-authorization-server/v1/portals/:portal", visitor, s.discovery, unlimited},
 		{http.MethodGet, "/metrics", anyone, s.showMetrics, unlimited},
 
 		{http.MethodGet, "/v1/portals", anyone, s.findPortal, requests},
@@ -93,6 +94,7 @@ func (s *Server) routes() []route {
 		{http.MethodDelete, "/v1/admin/api-keys/:id", administrator, s.revokeAPIKey, unlimited},
 		{http.MethodPost, "/v1/admin/signing-keys", operator, s.rotateSigningKey, unlimited},
 		{http.MethodGet, "/v1/admin/signing-keys", operator, s.listSigningKeys, unlimited},
+		{http.MethodDelete, "/v1/admin/signing-keys/:id", operator, s.withdrawSigningKey, unlimited},
 	}
 }
 

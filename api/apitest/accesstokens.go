@@ -1,18 +1,28 @@
 package apitest
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
@@ -22,7 +32,7 @@ type Forge struct {
 	t              testing.TB
 	Real           string
 	header, claims Object
-	key            ed25519.PrivateKey // the installation's own
+	key            crypto.Signer // the installation's own
 }
 
 // NewForge makes a forge from the access token of a login.
@@ -30,12 +40,66 @@ func NewForge(t testing.TB, h *Harness, in Tokens) *Forge {
 	t.Helper()
 	f := &Forge{t: t, Real: in.Access}
 	f.header, f.claims = DecodeToken(t, in.Access)
-	kid := f.header["kid"].(string)
-	sealed := h.QueryValue(t, "SELECT private_key FROM signing_keys WHERE id = ?", kid)
-	seed, err := h.ring.Open("signing-key", []byte(sealed), kid)
+	kid, table := f.header["kid"].(string), "other_signing_keys"
+	if f.algorithm() == "EdDSA" {
+		table = "signing_keys"
+	}
+	sealed := h.QueryValue(t, "SELECT private_key FROM "+table+" WHERE id = ?", kid)
+	secret, err := h.ring.Open("signing-key", []byte(sealed), kid)
 	require.NoError(t, err)
-	f.key = ed25519.NewKeyFromSeed(seed)
+	if f.algorithm() == "EdDSA" {
+		f.key = ed25519.NewKeyFromSeed(secret)
+		return f
+	}
+	key, err := x509.ParsePKCS8PrivateKey(secret)
+	require.NoError(t, err)
+	f.key = key.(crypto.Signer)
 	return f
+}
+
+// algorithm is the JWS algorithm of the real token.
+func (f *Forge) algorithm() string { return f.header["alg"].(string) }
+
+// stranger is a key of the same algorithm that the installation does not know.
+func (f *Forge) stranger() crypto.Signer {
+	f.t.Helper()
+	var key crypto.Signer
+	var err error
+	switch f.key.(type) {
+	case *ecdsa.PrivateKey:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case *rsa.PrivateKey:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		_, key, err = ed25519.GenerateKey(nil)
+	}
+	require.NoError(f.t, err)
+	return key
+}
+
+// signWith signs as a JWT library does, and gives the lower s of an ECDSA signature.
+func (f *Forge) signWith(key crypto.Signer) func(input []byte) []byte {
+	return func(input []byte) []byte {
+		signature, err := jwt.GetSigningMethod(f.algorithm()).Sign(string(input), key)
+		require.NoError(f.t, err)
+		if _, ok := key.(*ecdsa.PrivateKey); ok && lowerS(signature) {
+			otherS(signature)
+		}
+		return signature
+	}
+}
+
+// lowerS reports whether the other s of an ECDSA signature is lower.
+func lowerS(signature []byte) bool {
+	other := slices.Clone(signature)
+	otherS(other)
+	return bytes.Compare(other, signature) < 0
+}
+
+// otherS puts n-s in the place of s: that is a signature of the same text too.
+func otherS(signature []byte) {
+	s := new(big.Int).SetBytes(signature[32:])
+	s.Sub(elliptic.P256().Params().N, s).FillBytes(signature[32:])
 }
 
 // DecodeToken gives the header and the claims of an access token, unverified.
@@ -70,7 +134,7 @@ func (f *Forge) Signed(header, claims Object, sign func(input []byte) []byte) st
 }
 
 // SignAsServer signs with the key of the installation.
-func (f *Forge) SignAsServer(input []byte) []byte { return ed25519.Sign(f.key, input) }
+func (f *Forge) SignAsServer(input []byte) []byte { return f.signWith(f.key)(input) }
 
 func macWith(key []byte) func([]byte) []byte {
 	return func(input []byte) []byte {
@@ -83,27 +147,32 @@ func macWith(key []byte) func([]byte) []byte {
 // Forged are tokens that must be refused, by the fault that each has.
 func (f *Forge) Forged(at time.Time) map[string]string {
 	f.t.Helper()
-	public := f.key.Public().(ed25519.PublicKey)
-	der, err := x509.MarshalPKIXPublicKey(public)
+	der, err := x509.MarshalPKIXPublicKey(f.key.Public())
 	require.NoError(f.t, err)
-	_, stranger, err := ed25519.GenerateKey(nil)
-	require.NoError(f.t, err)
-	strangers := func(input []byte) []byte { return ed25519.Sign(stranger, input) }
-	strangersJWK := Object{"kty": "OKP", "crv": "Ed25519", "x": Base64URL(stranger.Public().(ed25519.PublicKey))}
+	octets := der[len(der)-32:]
+	stranger := f.stranger()
+	strangers := f.signWith(stranger)
+	strangersJWK := jose.JSONWebKey{Key: stranger.Public()}
 	none := func([]byte) []byte { return nil }
 
 	list := map[string]string{}
 	add := func(name string, header, claims Object, sign func([]byte) []byte) {
 		list[name] = f.Signed(header, claims, sign)
 	}
-	for _, alg := range []any{"none", "None", "NONE", "", "EdDSA"} {
+	for _, alg := range []any{"none", "None", "NONE", "", f.algorithm()} {
 		add("unsigned: "+alg.(string), Object{"alg": alg}, nil, none)
 	}
-	for _, alg := range []any{"none", "RS256", "ES256", "PS512", "HS512", "Ed25519", "eddsa", nil, 1, []string{"EdDSA"}} {
+	own := f.algorithm()
+	for _, alg := range []any{
+		"none", "RS256", "ES256", "EdDSA", "PS256", "PS512", "ES384", "HS512", "Ed25519", strings.ToLower(own), nil, 1, []string{own},
+	} {
+		if alg == own {
+			continue
+		}
 		add("another algorithm: "+string(Encode(f.t, []any{alg})), Object{"alg": alg}, nil, f.SignAsServer)
 	}
 	for name, key := range map[string][]byte{
-		"octets": public, "text": []byte(Base64URL(public)), "DER": der, "empty": nil, "kid": []byte(f.header["kid"].(string)),
+		"octets": octets, "text": []byte(Base64URL(octets)), "DER": der, "empty": nil, "kid": []byte(f.header["kid"].(string)),
 		"PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
 	} {
 		add("HS256 with the public key as "+name, Object{"alg": "HS256"}, nil, macWith(key))
@@ -142,6 +211,13 @@ func (f *Forge) Forged(at time.Time) map[string]string {
 	}
 	list["changed: roles"] = f.changed(Object{"roles": []string{"admin"}})
 	maps.Copy(list, f.misspelled())
+	if own == "ES256" {
+		add("the other s", nil, nil, func(input []byte) []byte {
+			signature := f.SignAsServer(input)
+			otherS(signature)
+			return signature
+		})
+	}
 	return list
 }
 

@@ -13,10 +13,11 @@ var Areas = map[string][]string{
 		"createPortal", "listPortals", "getPortal", "updatePortal", "deletePortal",
 		"createAccount", "listAccounts", "getAccount", "updateAccount", "deleteAccount",
 		"createApiKey", "listApiKeys", "revokeApiKey", "rotateSigningKey", "listSigningKeys",
+		"withdrawSigningKey",
 	},
 	"contract": {
 		"getHealth", "getReadiness", "getStatus", "getOpenapi", "getDocs", "explainProblem", "getJwks", "getMetrics",
-		"findPortal", "getPublicPortal", "getDiscovery",
+		"findPortal", "getPublicPortal", "getDiscovery", "getServerMetadata",
 	},
 	"invitations": {
 		"createInvitation", "listInvitations", "importInvitations", "exportInvitations", "getInvitation", "deleteInvitation",

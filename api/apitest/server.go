@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -83,6 +84,11 @@ func OnMachineClock(local clock.Clock) ServerOption {
 	return func(o *Options) { o.App.Now, o.App.Local = nil, local }
 }
 
+// SigningWith sets the algorithm of new signing keys.
+func SigningWith(algorithm accesstoken.Algorithm) ServerOption {
+	return func(o *Options) { o.App.SigningAlgorithm = algorithm }
+}
+
 // MachineOff has a server follow the tests' clock as that of its database, on a machine whose own clock differs from it.
 func MachineOff(by time.Duration) ServerOption {
 	return func(o *Options) {
@@ -147,12 +153,12 @@ func (h *Harness) Calling(server *Server) *Harness {
 }
 
 // NewListening is a harness whose server listens on a socket, at its public URL.
-func NewListening(t testing.TB, db *database.DB) *Harness {
+func NewListening(t testing.TB, db *database.DB, adjust ...ServerOption) *Harness {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	base := "http://" + listener.Addr().String()
-	h := New(t, db, AtURL(base))
+	h := New(t, db, append(adjust, AtURL(base))...)
 	h.BaseURL = base
 	server, ended := h.Server.HTTP(), make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

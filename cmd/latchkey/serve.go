@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/api"
+	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -118,6 +119,7 @@ func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options
 	}
 	options := app.Options{
 		DB: db, Ring: ring, PublicURL: c.PublicURL.String(), Log: log,
+		SigningAlgorithm: accesstoken.Algorithm(c.SigningAlgorithm),
 		Passwords: password.NewPool(c.Slots(), c.HashWait, password.Params{
 			MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Parallelism: c.HashParallelism,
 		}),

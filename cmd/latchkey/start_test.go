@@ -72,7 +72,7 @@ func TestInstancesStartTogether(t *testing.T) {
 }
 
 // installationTables get their first row from the first start.
-var installationTables = []string{"installation", "signing_keys"}
+var installationTables = []string{"installation", "other_signing_keys"}
 
 func startTogether(t *testing.T, url string, variables []string) {
 	t.Helper()

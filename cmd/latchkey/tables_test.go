@@ -20,7 +20,8 @@ import (
 // owners are the packages that write each table.
 var owners = map[string]string{
 	"portals": "portal", "portal_domains": "portal", "accounts": "account", "sessions": "session", "lockouts": "lockout",
-	"api_keys": "apikey", "audit_events": "audit", "signing_keys": "accesstoken", "installation": "digest",
+	"api_keys": "apikey", "audit_events": "audit", "signing_keys": "accesstoken",
+	"other_signing_keys": "accesstoken", "installation": "digest",
 	"onetime_secrets": "onetime", "deliveries": "delivery", "recipients": "delivery", "invitations": "invitation",
 	"invitation_numbers": "invitation", "river_job": "queue",
 }

@@ -1,5 +1,5 @@
-// Package accesstoken signs and verifies access tokens (JWT, RFC 7519; EdDSA, RFC 8037) and keeps the signing keys, so
-// that any library can verify a token with the published keys.
+// Package accesstoken signs and verifies access tokens (JWT, RFC 7519; RFC 9068) and keeps the signing keys, so that any
+// library can verify a token with the published keys.
 package accesstoken
 
 import (
@@ -24,13 +24,16 @@ const accessTokenType = "at+jwt"
 // clockSkew is how far the clock of the instance that signed may be ahead.
 const clockSkew = 10 * time.Second
 
-// claims are the members of an access token (RFC 9068).
+// claims are the members of an access token (RFC 9068 §2.2).
 type claims struct {
 	jwt.RegisteredClaims
-	Portal       string   `json:"aud"` // the slug: one string, not a list of one
-	SessionID    string   `json:"sid"`
-	Roles        []string `json:"roles"`
-	Entitlements []string `json:"entitlements"`
+	Portal       string           `json:"aud"` // the slug: one string, not a list of one
+	ClientID     string           `json:"client_id"`
+	SessionID    string           `json:"sid"`
+	AuthTime     *jwt.NumericDate `json:"auth_time"`
+	Methods      []string         `json:"amr,omitempty"`
+	Roles        []string         `json:"roles"`
+	Entitlements []string         `json:"entitlements"`
 }
 
 // GetAudience tells the parser that Portal is the audience.
@@ -40,6 +43,8 @@ func (c claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimString
 type Subject struct {
 	AccountID    ids.Account
 	SessionID    ids.Session
+	AuthTime     time.Time // when the person was authenticated
+	Methods      []string  // how: names of RFC 8176
 	Roles        []string
 	Entitlements []string
 }
@@ -78,15 +83,24 @@ func (t *Tokens) Sign(ctx context.Context, p *portal.Portal, of Subject) (string
 		return "", err
 	}
 	now := t.clock.Now()
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
+	token := jwt.NewWithClaims(key.Algorithm.method(), claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: t.Issuer(p), Subject: of.AccountID.String(), ID: id.String(),
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(p.AccessTokenTTL.Duration())),
 		},
-		Portal: p.Slug, SessionID: of.SessionID.String(), Roles: of.Roles, Entitlements: of.Entitlements,
+		Portal: p.Slug, ClientID: p.Slug, SessionID: of.SessionID.String(),
+		AuthTime: jwt.NewNumericDate(of.AuthTime), Methods: of.Methods, Roles: of.Roles, Entitlements: of.Entitlements,
 	})
 	token.Header["typ"], token.Header["kid"] = accessTokenType, key.ID
-	return token.SignedString(key.private)
+	input, err := token.SigningString()
+	if err != nil {
+		return "", err
+	}
+	signature, err := token.Method.Sign(input, key.private)
+	if err != nil {
+		return "", err
+	}
+	return input + "." + base64URL(key.Algorithm.canonical(signature)), nil
 }
 
 // Verify checks an access token of the portal. The caller checks that its session has not ended.
@@ -100,9 +114,9 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 	token, err := jwt.ParseWithClaims(text, &said,
 		func(token *jwt.Token) (any, error) {
 			kid, _ := token.Header["kid"].(string)
-			return t.keys.verifying(ctx, kid)
+			return t.keys.verifying(ctx, keyID{kid, Algorithm(token.Method.Alg())})
 		},
-		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(),
+		jwt.WithValidMethods(algorithmNames), jwt.WithStrictDecoding(),
 		jwt.WithIssuer(t.Issuer(p)), jwt.WithAudience(p.Slug), jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(t.clock.Now))
 	var f *fault.Error
@@ -110,6 +124,7 @@ func (t *Tokens) Verify(ctx context.Context, p *portal.Portal, text string) (Ide
 		return Identity{}, f // reading the keys failed, which says nothing about the token
 	}
 	if err != nil || token.Header["typ"] != accessTokenType || token.Header["crit"] != nil ||
+		!Algorithm(token.Method.Alg()).isCanonical(token.Signature) ||
 		(said.IssuedAt != nil && said.IssuedAt.After(t.clock.Now().Add(clockSkew))) {
 		return Identity{}, fault.New(fault.AccessTokenInvalid)
 	}

@@ -38,11 +38,14 @@ type Options struct {
 	Passwords *password.Pool
 	Policy    password.Policy
 	PublicURL string
-	Sender    *mail.SMTP      // nil notes in the log that a message was not sent
-	Inbox     *dispatch.Inbox // gets a copy of each message that is sent; nil in production
-	Log       *slog.Logger
-	Now       clock.Clock // nil takes the time from the database, as instances that share one must
-	Local     clock.Clock // this machine's clock, which counts on between two readings; nil is time.Now
+	// SigningAlgorithm signs access tokens; "" is ES256. Another one than before rotates the signing key.
+	SigningAlgorithm accesstoken.Algorithm
+
+	Sender *mail.SMTP      // nil notes in the log that a message was not sent
+	Inbox  *dispatch.Inbox // gets a copy of each message that is sent; nil in production
+	Log    *slog.Logger
+	Now    clock.Clock // nil takes the time from the database, as instances that share one must
+	Local  clock.Clock // this machine's clock, which counts on between two readings; nil is time.Now
 }
 
 // App is the program without HTTP.
@@ -125,7 +128,9 @@ func databaseClock(ctx context.Context, o Options) (clock.Clock, error) {
 
 // makeSessions makes the signing keys, access tokens and sessions.
 func (a *App) makeSessions(o Options) {
-	a.SigningKeys = accesstoken.NewKeys(o.DB, o.Ring, a.Audit, o.Now)
+	a.SigningKeys = accesstoken.NewKeys(accesstoken.KeyDependencies{
+		DB: o.DB, Ring: o.Ring, Audit: a.Audit, Now: o.Now, Algorithm: o.SigningAlgorithm,
+	})
 	a.AccessTokens = accesstoken.NewTokens(a.SigningKeys, a.PublicURL, o.Now)
 	a.Sessions = session.NewService(session.Dependencies{
 		Sessions: a.repos.sessions, Ring: o.Ring, Tokens: a.AccessTokens, Audit: a.Audit, Now: o.Now,

@@ -25,6 +25,7 @@ const (
 	OwnPassword           Type = "password.changed"
 	AccountUnlocked       Type = "account.unlocked"
 	KeyRotated            Type = "signing_key.rotated"
+	KeyWithdrawn          Type = "signing_key.withdrawn"
 	APIKeyCreated         Type = "api_key.created"
 	APIKeyRevoked         Type = "api_key.revoked"
 	Registration          Type = "registration"

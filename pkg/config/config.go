@@ -42,6 +42,7 @@ type Server struct {
 	HashMemory        uint32        `name:"hash-memory" env:"LATCHKEY_HASH_MEMORY" default:"19456" help:"argon2id memory in KiB."`
 	HashIterations    uint32        `name:"hash-iterations" env:"LATCHKEY_HASH_ITERATIONS" default:"2" help:"argon2id passes."`
 	HashParallelism   uint8         `name:"hash-parallelism" env:"LATCHKEY_HASH_PARALLELISM" default:"1" help:"argon2id lanes."`
+	SigningAlgorithm  string        `name:"signing-algorithm" env:"LATCHKEY_SIGNING_ALGORITHM" enum:"ES256,RS256,EdDSA" default:"ES256" help:"Signs access tokens: ES256, RS256 or EdDSA. Changing it rotates the signing key."`
 	BreachedPasswords string        `name:"breached-passwords" env:"LATCHKEY_BREACHED_PASSWORDS" enum:"on,off" default:"off" help:"Ask Have I Been Pwned (by k-anonymity) about new passwords: on or off."`
 }
 

@@ -67,6 +67,7 @@ var samples = map[string]string{
 	"LATCHKEY_HASH_ITERATIONS":    "3",
 	"LATCHKEY_HASH_PARALLELISM":   "2",
 	"LATCHKEY_BREACHED_PASSWORDS": "on",
+	"LATCHKEY_SIGNING_ALGORITHM":  "RS256",
 }
 
 // around are the things that editors, shells and web pages leave around a value.

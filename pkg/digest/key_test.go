@@ -130,6 +130,8 @@ func TestReset(t *testing.T) {
 		json := "'{}'"
 		for _, statement := range []string{
 			"INSERT INTO signing_keys (id, public_key, private_key, created_at, active_at) VALUES ('kid', 'p', 'k', 0, 0)",
+			`INSERT INTO other_signing_keys (id, algorithm, public_key, private_key, created_at, active_at)
+				VALUES ('kid', 'ES256', 'p', 'k', 0, 0)`,
 			"INSERT INTO portals (id, slug, settings, version, created_at, updated_at) VALUES ('018f0000-0000-7000-8000-000000000001', 'acme', " + json + ", 1, 0, 0)",
 			`INSERT INTO accounts (portal_id, id, email, email_canonical, locale, roles, entitlements, metadata, security_stamp, opted_out,
 				search, created_at, updated_at) SELECT id, id, 'ada@example.com', 'ada@example.com', 'en', '[]', '[]', '{}', id, FALSE, '', 0, 0 FROM portals`,
@@ -145,7 +147,7 @@ func TestReset(t *testing.T) {
 		}
 		require.NoError(t, Reset(t.Context(), db))
 		for table, want := range map[string]int{
-			"installation": 0, "signing_keys": 0, "sessions": 0, "lockouts": 0, "portals": 1, "accounts": 1, "api_keys": 1, "audit_events": 1,
+			"installation": 0, "signing_keys": 0, "other_signing_keys": 0, "sessions": 0, "lockouts": 0, "portals": 1, "accounts": 1, "api_keys": 1, "audit_events": 1,
 		} {
 			var rows int
 			require.NoError(t, db.From(ctx).Raw("SELECT COUNT(*) FROM "+table).Row().Scan(&rows))

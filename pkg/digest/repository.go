@@ -33,7 +33,8 @@ func reseal(ctx context.Context, db *database.DB, ring *keyring.Ring, was, key [
 
 // keyedTables hold rows that are of no use without the secret key, or without the digests' key.
 var keyedTables = []string{
-	"installation", "signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations", "recipients",
+	"installation", "signing_keys", "other_signing_keys", "lockouts", "sessions", "onetime_secrets", "invitations",
+	"recipients",
 }
 
 func reset(ctx context.Context, db *database.DB) error {

@@ -60,6 +60,7 @@ const (
 	EmailAlreadyRegistered Code = "email_already_registered"
 	PhoneAlreadyRegistered Code = "phone_already_registered"
 	InvitationPending      Code = "invitation_pending"
+	LastSigningKey         Code = "last_signing_key"
 )
 
 // All lists every code, for the catalogue, the explanation pages and openapi.yaml to be checked against.
@@ -73,7 +74,7 @@ func All() []Code {
 		AccountLocked, PasswordResetRequired, RefreshTokenReused, CurrentPasswordIncorrect,
 		TokenInvalid, TokenUsed, TokenSuperseded, TokenExpired, CodeAttemptsExhausted, ResendTooSoon,
 		EmailAlreadyConfirmed, RegistrationClosed, PendingInvitation, InvitationEmailMismatch,
-		EmailAlreadyRegistered, PhoneAlreadyRegistered, InvitationPending,
+		EmailAlreadyRegistered, PhoneAlreadyRegistered, InvitationPending, LastSigningKey,
 	}
 }
 

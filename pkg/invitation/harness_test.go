@@ -91,7 +91,7 @@ func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *stoppedClock
 	d := &desk{t: t, ctx: ctx, db: db, time: c}
 	recorder := audit.NewRecorder(db, c.now)
 	d.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: recorder, Now: c.now})
-	keys := accesstoken.NewKeys(db, ring, recorder, c.now)
+	keys := accesstoken.NewKeys(accesstoken.KeyDependencies{DB: db, Ring: ring, Audit: recorder, Now: c.now})
 	require.NoError(t, keys.Prepare(ctx))
 	tokens := accesstoken.NewTokens(keys, "https://id.example.com", c.now)
 	d.sessions = session.NewService(session.Dependencies{Sessions: session.NewRepository(db), Ring: ring, Tokens: tokens, Audit: recorder, Now: c.now})

@@ -128,6 +128,7 @@ func (s *Service) accept(
 		if !replaced {
 			return fault.New(fault.EmailAlreadyRegistered)
 		}
+		g.Begin.Methods = []string{session.Password}
 		if in, err = s.sessions.Start(ctx, p, a, g.Begin); err != nil {
 			return err
 		}

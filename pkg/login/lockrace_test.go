@@ -59,7 +59,7 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	rec := audit.NewRecorder(db, time.Now)
 	w := &world{db: db}
 	w.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: rec, Now: time.Now})
-	keys := accesstoken.NewKeys(db, ring, rec, time.Now)
+	keys := accesstoken.NewKeys(accesstoken.KeyDependencies{DB: db, Ring: ring, Audit: rec, Now: time.Now})
 	require.NoError(t, keys.Prepare(ctx))
 	w.tokens = accesstoken.NewTokens(keys, "http://x", time.Now)
 	w.sessions = session.NewService(session.Dependencies{Sessions: session.NewRepository(db), Ring: ring, Tokens: w.tokens, Audit: rec, Now: time.Now})

@@ -157,7 +157,9 @@ func (s *Service) compare(
 func (s *Service) start(
 	ctx context.Context, p *portal.Portal, try Attempt, read facts,
 ) (granted session.Granted, err error) {
-	begin := session.Begin{Transport: try.Transport, DeviceName: try.DeviceName, Guarded: read.digest}
+	begin := session.Begin{
+		Methods: []string{session.Password}, Transport: try.Transport, DeviceName: try.DeviceName, Guarded: read.digest,
+	}
 	if read.lock.Clean() {
 		return s.sessions.Start(ctx, p, read.account, begin)
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
@@ -58,7 +59,7 @@ var refresh = `UPDATE sessions SET
 		expires_at = CASE WHEN ` + rotates + ` OR ` + forgivesLate + ` THEN CAST(@expires AS BIGINT) ELSE expires_at END
 	WHERE portal_id = @portal AND id = @id AND ended_at IS NULL AND expires_at > @now AND ends_at > @now
 		AND generation >= @generation AND ` + underItsKey + `
-	RETURNING account_id, generation, key_id, transport, expires_at, ends_at, ended_at, `
+	RETURNING account_id, generation, key_id, amr, transport, created_at, expires_at, ends_at, ended_at, `
 
 const (
 	rotates     = `(generation = @generation AND rotated_at + @grace <= @now)`
@@ -88,10 +89,11 @@ func (r *Repository) refresh(
 ) (*Session, *account.Account, error) {
 	s := &Session{ID: p.session}
 	var (
-		owner           ids.Account
-		packed          []byte
-		expiresAt, ends int64
-		ended           *int64
+		owner                    ids.Account
+		packed                   []byte
+		methods                  string
+		created, expiresAt, ends int64
+		ended                    *int64
 	)
 	args := map[string]any{
 		"portal": portalID, "id": p.session, "generation": p.generation, "key": p.key, "primary": p.primary,
@@ -101,13 +103,14 @@ func (r *Repository) refresh(
 	slidinglog.Bind(args, "late", lateForgiveness, p.now)
 	returning := `(SELECT ` + account.Packed(r.db.Dialect()) + unchangedAccount + `)`
 	err := r.db.From(ctx).Raw(refresh+returning, args).Row().
-		Scan(&owner, &s.Generation, &s.KeyID, &s.Transport, &expiresAt, &ends, &ended, &packed)
+		Scan(&owner, &s.Generation, &s.KeyID, &methods, &s.Transport, &created, &expiresAt, &ends, &ended, &packed)
 	switch {
 	case err != nil:
 		return nil, nil, database.Err(err)
 	case ended != nil:
 		return nil, nil, reusedError{owner}
 	}
+	s.Methods, s.CreatedAt = strings.Fields(methods), *database.Time(&created)
 	s.ExpiresAt, s.EndsAt = *database.Time(&expiresAt), *database.Time(&ends)
 	if packed == nil {
 		return s, nil, errAccountChanged

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,13 +61,13 @@ func (r *Repository) insert(
 ) (bool, error) {
 	at := s.CreatedAt.UnixMilli()
 	inserted := r.db.From(ctx).Exec(`INSERT INTO sessions (portal_id, id, account_id, generation, key_id, key_from,
-			security_stamp, transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
-		SELECT a.portal_id, ?, a.id, ?, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, 0, ?, ?
+			security_stamp, amr, transport, device_name, network, user_agent, created_at, rotated_at, expires_at, ends_at)
+		SELECT a.portal_id, ?, a.id, ?, ?, ?, a.security_stamp, ?, ?, ?, ?, ?, ?, 0, ?, ?
 		FROM accounts a WHERE a.portal_id = ? AND a.id = ? AND a.security_stamp = ? AND a.disabled_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM lockouts l WHERE l.portal_id = ? AND l.kind = ? AND l.subject = ?
 				AND (l.locked_until > ? OR l.in_a_row >= ?))`,
-		s.ID, s.Generation, s.KeyID, s.Generation, s.Transport, s.DeviceName, s.Network, s.UserAgent, at,
-		s.ExpiresAt.UnixMilli(), s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, portalID, lockout.Login, guarded,
+		s.ID, s.Generation, s.KeyID, s.Generation, strings.Join(s.Methods, " "), s.Transport, s.DeviceName,
+		s.Network, s.UserAgent, at, s.ExpiresAt.UnixMilli(), s.EndsAt.UnixMilli(), portalID, a.ID, a.SecurityStamp, portalID, lockout.Login, guarded,
 		at, lockout.InARow)
 	err := database.Err(inserted.Error)
 	if errors.Is(err, database.ErrForeignKey) {

@@ -49,6 +49,7 @@ func NewService(with Dependencies) *Service {
 
 // Begin holds the options of a session that begins.
 type Begin struct {
+	Methods    []string // how the person was authenticated: names of RFC 8176
 	Transport  string
 	DeviceName *string
 	// Guarded is the digest of the address whose lock forbids this way in; zero for ways in that a lock does not close.
@@ -66,8 +67,8 @@ func (s *Service) Start(ctx context.Context, p *portal.Portal, a *account.Accoun
 	}
 	now, caller := s.clock.Now(), audit.CallerOf(ctx)
 	begun := &Session{
-		ID: id, Generation: 1, KeyID: s.ring.Primary(), Transport: how.Transport, DeviceName: how.DeviceName,
-		Network: caller.Network, UserAgent: caller.UserAgent, CreatedAt: now,
+		ID: id, Generation: 1, KeyID: s.ring.Primary(), Methods: how.Methods, Transport: how.Transport,
+		DeviceName: how.DeviceName, Network: caller.Network, UserAgent: caller.UserAgent, CreatedAt: now,
 		ExpiresAt: now.Add(p.RefreshTokenTTL.Duration()), EndsAt: now.Add(p.SessionMaxAge.Duration()),
 	}
 	a.LastLoginAt = &now
@@ -90,7 +91,8 @@ func (s *Service) grant(
 	ctx context.Context, p *portal.Portal, of *Session, a *account.Account, now time.Time,
 ) (Granted, error) {
 	access, err := s.tokens.Sign(ctx, p, accesstoken.Subject{
-		AccountID: a.ID, SessionID: of.ID, Roles: a.Roles, Entitlements: a.Entitlements,
+		AccountID: a.ID, SessionID: of.ID, AuthTime: of.CreatedAt, Methods: of.Methods,
+		Roles: a.Roles, Entitlements: a.Entitlements,
 	})
 	if err != nil {
 		return Granted{}, err

@@ -15,6 +15,7 @@ type Session struct {
 	ID         ids.Session
 	Generation int64      // of the refresh token; it goes up by one at each rotation
 	KeyID      keyring.ID // the key that the current refresh token is derived under
+	Methods    []string   // how the person was authenticated
 	Transport  string
 	DeviceName *string
 	Network    string
@@ -41,6 +42,9 @@ func (s *Session) LastUsedAt() time.Time {
 	}
 	return s.CreatedAt
 }
+
+// Password is the authentication method of a password (RFC 8176 §2).
+const Password = "pwd"
 
 // Transports of a refresh token.
 const (

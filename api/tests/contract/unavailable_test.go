@@ -110,7 +110,7 @@ func TestOperationalEndpoints(t *testing.T) {
 		for asset := range assets {
 			h.Get(t, asset).Status(http.StatusOK)
 		}
-		h.Get(t, "/.well-known/jwks.json").Status(http.StatusOK).Is("keys.0.kty", "OKP").Lacks("keys.0.d").Lacks("keys.1")
+		h.Get(t, "/.well-known/jwks.json").Status(http.StatusOK).Is("keys.0.kty", "EC").Lacks("keys.0.d").Lacks("keys.1")
 
 		for _, path := range []string{"/healthz", "/docs", "/v1/portals/nothing", "/nothing", "/v1/portals/nothing/me"} {
 			got, head := h.Get(t, path), h.Call(t, http.MethodHead, path, nil)
