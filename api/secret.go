@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
-// maxCode is the longest typed code that is read, in code points: six digits and separators between them.
-const maxCode = 32
+// maxCode is the longest typed code that is read, in code points: its characters and separators between them.
+const maxCode = 128
 
 // issueRequest asks for a secret, by an address or by an older token that was mailed there.
 type issueRequest struct {

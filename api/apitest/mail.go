@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
+	"github.com/latchkey-auth/latchkey/pkg/typedcode"
 )
 
 const (
@@ -78,7 +79,7 @@ type Mail struct {
 
 var (
 	tokenInText = regexp.MustCompile(`[?&]token=([\w-]+)\n`)
-	codeInText  = regexp.MustCompile(`(?m)^    (\d{6}|[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3})$`) // the latter an invitation's
+	codeInText  = regexp.MustCompile(`(?m)^    (\d{6}|[0-9A-Z]{4}-[0-9A-Z]{4}|[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3})$`) // the last an invitation's
 )
 
 // readSecrets takes the secrets out of a mail.
@@ -198,9 +199,17 @@ func (l Mail) ByLink() Object { return Object{"token": l.Token} }
 // ByCode is the body that redeems the code that a person types.
 func (l Mail) ByCode(email string) Object { return Object{"email": email, "code": l.Code} }
 
-// WrongCode is the body with another code than that of the mail.
+// WrongCode is the body with another code than that of the mail, of the same form.
 func (l Mail) WrongCode(email string) Object {
+	digits := typedcode.Alphabet
+	if l.Short() {
+		digits = digits[:10]
+	}
 	wrong := []byte(l.Code)
-	wrong[5] = '0' + (wrong[5]-'0'+1)%10
+	last := len(wrong) - 1
+	wrong[last] = digits[(strings.IndexByte(digits, wrong[last])+1)%len(digits)]
 	return Object{"email": email, "code": string(wrong)}
 }
+
+// Short reports whether the code is a short one.
+func (l Mail) Short() bool { return len(l.Code) == 6 }

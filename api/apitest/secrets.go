@@ -13,11 +13,13 @@ type SecretKind struct {
 	Path   string // below the portal's
 	Remedy string // that asks for another one
 	TTL    time.Duration
+	Long   bool // every code is
 }
 
 // SecretKinds are all of them.
 var SecretKinds = []SecretKind{
-	{Confirmations, "resend_confirmation", 24 * time.Hour}, {PasswordResets, "reset_password", 15 * time.Minute},
+	{Path: Confirmations, Remedy: "resend_confirmation", TTL: 24 * time.Hour},
+	{Path: PasswordResets, Remedy: "reset_password", TTL: 15 * time.Minute, Long: true},
 }
 
 // EachSecretKind runs a test for every kind on both databases: with a portal, and a person who has a password and is not

@@ -17,7 +17,7 @@ import (
 
 var (
 	expiredLine = regexp.MustCompile(`(?m)^The reset link of (\S+) that ran out has the token (\S+)$`)
-	olderLine   = regexp.MustCompile(`(?m)^The older code of (\S+) is (\d{6})$`)
+	olderLine   = regexp.MustCompile(`(?m)^The older code of (\S+) is ([0-9A-Z]{4}-[0-9A-Z]{4})$`)
 )
 
 // message is one in the developer's inbox.

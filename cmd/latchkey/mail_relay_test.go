@@ -138,7 +138,7 @@ func requireOnce(t *testing.T, relay *smtptest.Server, ids []string) {
 	require.Len(t, times, len(ids))
 }
 
-var codeLine = regexp.MustCompile(`(?m)^    (\d{6})$`)
+var codeLine = regexp.MustCompile(`(?m)^    (\d{6}|[0-9A-Z]{4}-[0-9A-Z]{4})$`)
 
 // codeIn is the code that a mail says to type.
 func codeIn(t *testing.T, m smtptest.Message) string {

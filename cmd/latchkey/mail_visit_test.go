@@ -51,7 +51,8 @@ func (v *visit) mailed(what string) (token, code string) {
 	require.NotNil(v.t, link, m.Text)
 	token, code = link[1], codeIn(v.t, m)
 	v.secrets = append(v.secrets,
-		secret{"the token of " + what, token, true}, secret{"the code of " + what, code, true})
+		secret{"the token of " + what, token, true}, secret{"the code of " + what, code, true},
+		secret{"the code of " + what + " without groups", strings.ReplaceAll(code, "-", ""), true})
 	return token, code
 }
 

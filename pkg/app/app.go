@@ -169,8 +169,8 @@ func (a *App) makePeople(o Options) (err error) {
 	})
 	a.Login = login.NewService(login.Dependencies{
 		DB: o.DB, Accounts: accounts, Invitations: a.Invitations, Lockouts: a.repos.lockouts, Sessions: a.Sessions,
-		Resets: a.PasswordResets, Messages: a.Messages, Pool: o.Passwords, Passwords: passwords, Audit: a.Audit,
-		Digests: a.Digests, Log: o.Log, Now: o.Now,
+		Resets: a.PasswordResets, Secrets: a.Secrets, Messages: a.Messages, Pool: o.Passwords, Passwords: passwords,
+		Audit: a.Audit, Digests: a.Digests, Log: o.Log, Now: o.Now,
 	})
 	a.Dispatch = dispatch.NewService(dispatch.Dependencies{
 		Queue: a.queue, Messages: a.Messages, Portals: a.Portals, Accounts: accounts, Secrets: a.Secrets,

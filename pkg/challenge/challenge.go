@@ -84,11 +84,13 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Request) (Issue
 	addressDigest := s.digests.OfEmail(p.ID, m.Address)
 	request := onetime.IssueRequest{
 		Purpose: m.Purpose, EmailDigest: addressDigest, Variant: m.Variant, TTL: m.TTL, DeliveryID: id,
-		ByAdministrator: m.ByAdministrator,
+		ByAdministrator: m.ByAdministrator, Private: p.Private(),
 	}
 	locale, accountID := m.Locale, ids.Account{}
 	if m.Account != nil {
-		request.Account = &onetime.Account{ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp}
+		request.Account = &onetime.Account{
+			ID: m.Account.ID, SecurityStamp: m.Account.SecurityStamp, LastLogin: m.Account.LastLoginAt,
+		}
 		locale, accountID = cmp.Or(locale, m.Account.Locale), m.Account.ID
 	}
 	var issued Issued

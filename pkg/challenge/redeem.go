@@ -27,9 +27,9 @@ type Credential struct {
 // inLedger is a credential in the terms of the ledger.
 func (s *Service) inLedger(p *portal.Portal, c Credential) onetime.Credential {
 	if c.Token != "" {
-		return onetime.Credential{Token: c.Token}
+		return onetime.Credential{Token: c.Token, Private: p.Private()}
 	}
-	return onetime.Credential{EmailDigest: s.digests.OfEmail(p.ID, c.Email), Code: c.Code}
+	return onetime.Credential{EmailDigest: s.digests.OfEmail(p.ID, c.Email), Code: c.Code, Private: p.Private()}
 }
 
 // recordedFaults are the refusals of a secret that go to the audit trail.

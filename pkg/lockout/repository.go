@@ -32,8 +32,8 @@ type row struct {
 
 func (row) TableName() string { return "lockouts" }
 
-// Columns are the columns that Scanned reads, of the table with the alias l. A row that an outer join did not find reads
-// as the zero State.
+// Columns are the columns that Scanned reads, of the table with the alias l. A row that an outer join did not find
+// reads as the zero State.
 const Columns = `COALESCE(l.failures, ''), COALESCE(l.in_a_row, 0), COALESCE(l.locked_until, 0)`
 
 // Scanned is where a scan of Columns writes.
@@ -41,8 +41,8 @@ func (s *State) Scanned() []any { return []any{&s.failures, &s.inARow, &s.locked
 
 // fail is raw SQL because one statement has to decide the race: of any number of failures at once, on any number of
 // instances, exactly as many are counted as the threshold allows. A failure while locked, or after the hundredth in a
-// row, changes nothing and is marked as not counted. The nth newest time of the log is compared as text, which its fixed
-// width allows.
+// row, changes nothing and is marked as not counted. The nth newest time of the log is compared as text, which its
+// fixed width allows.
 var fail = `INSERT INTO lockouts (portal_id, kind, subject, failures, in_a_row, locked_at, locked_until, lock_length,
 		counted, updated_at)
 	VALUES (@portal, @kind, @subject, @first, 1, @first_at, @first_until, @first_length, TRUE, @now)
@@ -113,8 +113,8 @@ const succeed = `UPDATE lockouts SET failures = '', in_a_row = 0, updated_at = @
 
 // Succeed clears the count and reports whether it did: not where the lock came first. The next lock stays doubled. In a
 // transaction the row is then locked: no failure is counted until the transaction ends.
-func (r *Repository) Succeed(ctx context.Context, portalID ids.Portal, kind Kind, owner digest.Digest, now time.Time) (bool,
-	error) {
+func (r *Repository) Succeed(ctx context.Context, portalID ids.Portal, kind Kind, owner digest.Digest,
+	now time.Time) (bool, error) {
 	cleared := r.db.From(ctx).Exec(succeed, map[string]any{
 		"portal": portalID, "kind": kind, "subject": owner, "now": now.UnixMilli(), "in_a_row": InARow,
 	})
@@ -143,8 +143,8 @@ func (r *Repository) LockedUntil(ctx context.Context, portalID ids.Portal, kind 
 	return locked, database.Err(err)
 }
 
-// Sweep deletes at most batch counts that have not changed since a time, and returns their number. Passwords that are off
-// until a reset stay off.
+// Sweep deletes at most batch counts that have not changed since a time, and returns their number. Passwords that are
+// off until a reset stay off.
 func (r *Repository) Sweep(ctx context.Context, before time.Time, batch int) (int, error) {
 	ctx = database.AcrossPortals(ctx, "counts that are over are swept")
 	over := r.db.From(ctx).Model(&row{}).Select("portal_id", "kind", "subject").

@@ -24,6 +24,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	jobqueue "github.com/latchkey-auth/latchkey/pkg/queue"
@@ -73,7 +74,8 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "http://x", Now: time.Now,
 	})
 	require.NoError(t, err)
-	w.s = NewService(Dependencies{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions, Pool: pool,
+	w.s = NewService(Dependencies{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions,
+		Secrets: onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: time.Now}), Pool: pool,
 		Passwords: pw, Audit: rec, Digests: digests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
 	settings := portal.Defaults()
 	settings.Name = "Acme"

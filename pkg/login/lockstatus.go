@@ -56,10 +56,14 @@ func (s *Service) LockedUntil(
 	return locked, nil
 }
 
-// Unlock is what an administrator does: it ends the locks of an account and forgets their counts, doubling included.
+// Unlock is what an administrator does: it ends the locks of an account and forgets their counts, doubling included. It
+// forgets wrong codes too, so that the next code is short.
 func (s *Service) Unlock(ctx context.Context, p *portal.Portal, a *account.Account) error {
 	addressDigest := s.digests.OfEmail(p.ID, a.Email)
 	return s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.secrets.ForgetWrongCodes(ctx, p.ID, addressDigest); err != nil {
+			return err
+		}
 		if err := s.lockouts.Forget(ctx, p.ID, lockout.Login, addressDigest); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
 	"github.com/latchkey-auth/latchkey/pkg/session"
@@ -27,6 +28,7 @@ type Service struct {
 	lockouts    *lockout.Repository
 	sessions    *session.Service
 	resets      *passwordreset.Service
+	secrets     *onetime.Service
 	messages    *delivery.Service
 	pool        *password.Pool
 	passwords   *account.Passwords
@@ -44,6 +46,7 @@ type Dependencies struct {
 	Lockouts    *lockout.Repository
 	Sessions    *session.Service
 	Resets      *passwordreset.Service
+	Secrets     *onetime.Service
 	Messages    *delivery.Service
 	Pool        *password.Pool
 	Passwords   *account.Passwords
@@ -57,7 +60,7 @@ type Dependencies struct {
 func NewService(with Dependencies) *Service {
 	return &Service{
 		db: with.DB, repo: NewRepository(with.DB), accounts: with.Accounts, invitations: with.Invitations,
-		lockouts: with.Lockouts, sessions: with.Sessions, resets: with.Resets, messages: with.Messages, pool: with.Pool,
+		lockouts: with.Lockouts, sessions: with.Sessions, resets: with.Resets, secrets: with.Secrets, messages: with.Messages, pool: with.Pool,
 		passwords: with.Passwords, audit: with.Audit, digests: with.Digests, log: with.Log, clock: with.Now,
 	}
 }

@@ -25,11 +25,11 @@ func bench(b *testing.B, prepared bool, fn func(s *Service, l *ledger, w IssueRe
 			tokens := make([]string, b.N)
 			for i := range wanted {
 				subject := digest.Digest(binary.BigEndian.AppendUint64(make([]byte, digest.Size-8), uint64(i+1)))
-				wanted[i] = IssueRequest{Purpose: Password, EmailDigest: subject, Account: &account, TTL: time.Hour}
+				wanted[i] = IssueRequest{Purpose: Confirmation, EmailDigest: subject, Account: &account, TTL: time.Hour}
 				if prepared {
 					issued, err := l.Issue(context.Background(), l.portal, wanted[i])
 					require.NoError(b, err)
-					of := seed{l.portal, Password, subject, issued.Generation, l.ring.Primary()}
+					of := seed{l.portal, Confirmation, subject, issued.Generation, l.ring.Primary()}
 					tokens[i], err = of.token(l.ring)
 					require.NoError(b, err)
 				}
@@ -60,14 +60,14 @@ func BenchmarkIssue(b *testing.B) {
 
 func BenchmarkVerify(b *testing.B) {
 	bench(b, true, func(s *Service, l *ledger, _ IssueRequest, token string) error {
-		_, err := s.Check(context.Background(), l.portal, Password, Credential{Token: token})
+		_, err := s.Check(context.Background(), l.portal, Confirmation, Credential{Token: token})
 		return err
 	})
 }
 
 func BenchmarkRedeem(b *testing.B) {
 	bench(b, true, func(s *Service, l *ledger, _ IssueRequest, token string) error {
-		_, err := s.RedeemToken(context.Background(), l.portal, Password, token)
+		_, err := s.consumeToken(context.Background(), l.portal, Confirmation, token)
 		return err
 	})
 }
@@ -75,10 +75,10 @@ func BenchmarkRedeem(b *testing.B) {
 // BenchmarkDerive makes both faces of a secret, without a database.
 func BenchmarkDerive(b *testing.B) {
 	ring := ringOf(b, 1)
-	s := seed{purpose: Password, emailDigest: digest.Digest(keyring.Random(digest.Size)), key: ring.Primary()}
+	s := seed{purpose: Confirmation, emailDigest: digest.Digest(keyring.Random(digest.Size)), key: ring.Primary()}
 	for b.Loop() {
 		_, errToken := s.token(ring)
-		_, errCode := s.code(ring)
+		_, errCode := s.shortCode(ring)
 		if errToken != nil || errCode != nil {
 			b.Fatal(errToken, errCode)
 		}

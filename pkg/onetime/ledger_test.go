@@ -158,25 +158,37 @@ func (l *ledger) logIn(p person) {
 		l.portal, uuid.New(), p.ID, p.SecurityStamp, l.clock.millis.Load())
 }
 
+// lastLogin is when the person last logged in, as the account tells it.
+func (l *ledger) lastLogin(p person) *time.Time {
+	l.t.Helper()
+	var millis *int64
+	require.NoError(l.t, l.db.From(l.ctx).Raw(`SELECT MAX(created_at) FROM sessions WHERE portal_id = ? AND account_id = ?`,
+		l.portal, p.ID).Row().Scan(&millis))
+	return database.Time(millis)
+}
+
 const ttl = 15 * time.Minute
 
 func (p person) wants(purpose Purpose) IssueRequest {
+	account := p.Account
 	return IssueRequest{
-		Purpose: purpose, EmailDigest: p.subject, Account: &p.Account, Variant: "reset", TTL: ttl,
+		Purpose: purpose, EmailDigest: p.subject, Account: &account, Variant: "reset", TTL: ttl,
 		DeliveryID: ids.Delivery{UUID: uuid.New()},
 	}
 }
 
 func fromStranger(subject digest.Digest) IssueRequest {
-	return IssueRequest{Purpose: Password, EmailDigest: subject, TTL: ttl, DeliveryID: ids.Delivery{UUID: uuid.New()}}
+	return IssueRequest{Purpose: Confirmation, EmailDigest: subject, TTL: ttl, DeliveryID: ids.Delivery{UUID: uuid.New()}}
 }
 
-// issue issues a secret to reset a password with, and reads the mail.
+// issue issues a secret with a short code, and reads the mail.
 func (l *ledger) issue(p person) Secret {
 	l.t.Helper()
-	issued, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+	wanted := p.wants(Confirmation)
+	wanted.Account.LastLogin = l.lastLogin(p)
+	issued, err := l.Issue(l.ctx, l.portal, wanted)
 	require.NoError(l.t, err)
-	secret, err := l.Secret(l.ctx, l.portal, Password, p.subject, issued.Generation)
+	secret, err := l.Secret(l.ctx, l.portal, Confirmation, p.subject, issued.Generation)
 	require.NoError(l.t, err)
 	return secret
 }
@@ -189,15 +201,24 @@ func (l *ledger) issueLater(p person) Secret {
 }
 
 func (l *ledger) checkToken(token string) (Checked, error) {
-	return l.Check(l.ctx, l.portal, Password, Credential{Token: token})
+	return l.Check(l.ctx, l.portal, Confirmation, Credential{Token: token})
 }
 
 func (l *ledger) checkCode(subject digest.Digest, code string) (Checked, error) {
-	return l.Check(l.ctx, l.portal, Password, Credential{EmailDigest: subject, Code: code})
+	return l.Check(l.ctx, l.portal, Confirmation, Credential{EmailDigest: subject, Code: code})
+}
+
+// consumeToken consumes a token without Check, as Consume does where the row has changed since.
+func (s *Service) consumeToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Checked, error) {
+	of, err := readToken(s.ring, portalID, purpose, token)
+	if err != nil {
+		return Checked{}, err
+	}
+	return s.consume(ctx, proof{seed: of})
 }
 
 func (l *ledger) redeemToken(token string) error {
-	_, err := l.RedeemToken(l.ctx, l.portal, Password, token)
+	_, err := l.consumeToken(l.ctx, l.portal, Confirmation, token)
 	return err
 }
 
@@ -206,22 +227,22 @@ func (l *ledger) redeemCode(subject digest.Digest, code string) error {
 	if err != nil {
 		return err
 	}
-	return l.Consume(l.ctx, l.portal, Password, found)
+	return l.Consume(l.ctx, l.portal, Confirmation, found)
 }
 
-// guess types n different wrong codes and gives how many of them were heard.
-func (l *ledger) guess(subject digest.Digest, n int) (heard int) {
+// guess types n different wrong codes and gives how many of them were accepted.
+func (l *ledger) guess(subject digest.Digest, n int) (accepted int) {
 	l.t.Helper()
 	for i := range n {
 		_, err := l.checkCode(subject, wrong(i))
 		switch code := fault.CodeOf(err); code {
 		case fault.TokenInvalid:
-			heard++
+			accepted++
 		default:
 			require.Equal(l.t, fault.CodeAttemptsExhausted, code)
 		}
 	}
-	return heard
+	return accepted
 }
 
 // wrong is a code that no test's secret has.

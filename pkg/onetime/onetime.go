@@ -29,18 +29,17 @@ const (
 // apart as used, superseded or expired.
 const Kept = 30 * 24 * time.Hour
 
-// Tries is the number of wrong codes that one secret accepts, however many are tried at once.
-const Tries = 5
+// keptLong is Kept for an address whose next code is long. A stranger can make such rows, so they must not pile up for
+// ever.
+const keptLong = 365 * 24 * time.Hour
 
-// offAfter is the number of wrong codes in a row, across secrets, that switch typed codes off.
-const offAfter = 100
-
-// How often a secret may be asked for, and wrong codes tried, for one purpose and address.
+// How often a secret may be asked for, for one purpose and address.
 var (
-	askQuotas = []slidinglog.Quota{{N: 1, Within: time.Minute}, {N: 5, Within: time.Hour}, {N: 20, Within: 24 * time.Hour}}
+	askQuotas = []slidinglog.Quota{
+		{N: 1, Within: time.Minute}, {N: 5, Within: time.Hour}, {N: 20, Within: 24 * time.Hour},
+	}
 	// An administrator has a cool-down of their own and no caps.
-	sendQuotas  = []slidinglog.Quota{{N: 1, Within: time.Minute}}
-	wrongQuotas = []slidinglog.Quota{{N: 15, Within: time.Hour}, {N: 50, Within: 24 * time.Hour}}
+	sendQuotas = []slidinglog.Quota{{N: 1, Within: time.Minute}}
 )
 
 // Account is the account that a secret is for. The secret ends when the stamp changes, or the account is disabled or
@@ -48,6 +47,8 @@ var (
 type Account struct {
 	ID            ids.Account
 	SecurityStamp uuid.UUID
+	// LastLogin is when the account last logged in; nil for never. A login takes the address back to the short code.
+	LastLogin *time.Time
 }
 
 // IssueRequest is a secret to be issued.
@@ -61,15 +62,27 @@ type IssueRequest struct {
 	TTL     time.Duration
 	// ByAdministrator leaves the person's cool-down and caps alone.
 	ByAdministrator bool
+	// Private says that strangers must not see whether the address has an account. Then nothing that only the owner of
+	// an account does takes the address back to the short code: neither a login nor a redeemed secret.
+	Private bool
 	// DeliveryID is the message that carries the secret.
 	DeliveryID ids.Delivery
+}
+
+// lastLogin is the time of the account's last login in Unix milliseconds; 0 for never, and at a private portal.
+func (w IssueRequest) lastLogin() int64 {
+	if w.Private || w.Account == nil || w.Account.LastLogin == nil {
+		return 0
+	}
+	return w.Account.LastLogin.UnixMilli()
 }
 
 // Issued describes a secret that was issued.
 type Issued struct {
 	Generation int64
 	ExpiresAt  time.Time
-	// ResendAfter is the time until the same caller may ask for the next one: a minute, or longer where a cap is reached.
+	// ResendAfter is the time until the same caller may ask for the next one: a minute, or longer where a cap is
+	// reached.
 	ResendAfter time.Duration
 	DeliveryID  ids.Delivery
 }
@@ -77,7 +90,7 @@ type Issued struct {
 // Secret is what a message carries.
 type Secret struct {
 	Token     string
-	Code      string // 6 digits
+	Code      string // as it is shown: 6 digits, or 8 characters in two groups
 	ExpiresAt time.Time
 	Variant   string
 }
@@ -87,13 +100,14 @@ type Credential struct {
 	Token       string
 	EmailDigest digest.Digest
 	Code        string
+	Private     bool // as in IssueRequest
 }
 
 // Checked is a secret that was good when Check read its row.
 type Checked struct {
 	AccountID ids.Account
-	// SecurityStamp is the account's. Consume sees the account as it was when its statement began. A later statement in the
-	// same transaction must therefore check this stamp again when it writes to the account.
+	// SecurityStamp is the account's. Consume sees the account as it was when its statement began. A later statement in
+	// the same transaction must therefore check this stamp again when it writes to the account.
 	SecurityStamp uuid.UUID
 	EmailDigest   digest.Digest
 	Email         string // the account's, as typed; only Check sets it
@@ -103,9 +117,11 @@ type Checked struct {
 	proof         proof
 }
 
-// proof shows that Check made a Checked. Consume takes nothing else.
+// proof shows that Check made a Checked. Consume takes nothing else. Its last members matter where a code was typed.
 type proof struct {
 	seed
 	typed     bool
+	long      bool  // the code
+	private   bool  // as in IssueRequest
 	lastLogin int64 // of the account, in Unix milliseconds; 0 for never
 }

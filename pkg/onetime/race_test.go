@@ -45,7 +45,7 @@ func TestOneRedeems(t *testing.T) {
 				secret, err := l.Secret(l.ctx, l.portal, purpose, p.subject, issued.Generation)
 				require.NoError(t, err)
 				codes, answers := atOnce(racers, instances, func(s *Service, _ int) error {
-					_, err := s.RedeemToken(l.ctx, l.portal, purpose, secret.Token)
+					_, err := s.consumeToken(l.ctx, l.portal, purpose, secret.Token)
 					return err
 				})
 				require.Equal(t, want, codes, "%s: %v", purpose, errors.Join(answers...))
@@ -66,11 +66,11 @@ func TestOneRedeemsOfBothFaces(t *testing.T) {
 			if i/2%2 == 0 {
 				given = Credential{EmailDigest: p.subject, Code: secret.Code}
 			}
-			found, err := s.Check(l.ctx, l.portal, Password, given)
+			found, err := s.Check(l.ctx, l.portal, Confirmation, given)
 			if err != nil {
 				return err
 			}
-			return s.Consume(l.ctx, l.portal, Password, found)
+			return s.Consume(l.ctx, l.portal, Confirmation, found)
 		})
 		require.Equal(t, map[fault.Code]int{"": 1, fault.TokenUsed: racers - 1}, codes, "%v", errors.Join(answers...))
 	})
@@ -83,7 +83,7 @@ func TestFiveWrongCodesAreHeard(t *testing.T) {
 		p := l.person()
 		secret := l.issue(p)
 		codes, answers := atOnce(guesses, instances, func(s *Service, i int) error {
-			_, err := s.Check(l.ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(i)})
+			_, err := s.Check(l.ctx, l.portal, Confirmation, Credential{EmailDigest: p.subject, Code: wrong(i)})
 			return err
 		})
 		require.Equal(t, map[fault.Code]int{fault.TokenInvalid: Tries, fault.CodeAttemptsExhausted: guesses - Tries}, codes,
@@ -115,7 +115,7 @@ func TestOneIsIssued(t *testing.T) {
 		p := l.person()
 		for range 3 {
 			codes, answers := atOnce(callers, instances, func(s *Service, _ int) error {
-				_, err := s.Issue(l.ctx, l.portal, p.wants(Password))
+				_, err := s.Issue(l.ctx, l.portal, p.wants(Confirmation))
 				return err
 			})
 			require.Equal(t, want, codes, "%v", errors.Join(answers...))

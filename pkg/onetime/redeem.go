@@ -14,18 +14,20 @@ import (
 // errInTx is a mistake in the program. A transaction that rolls back would forget a wrong code.
 var errInTx = errors.New("onetime: codes are checked outside a transaction, and consumed inside it")
 
-// codeRounds is how often a code is compared again because the row changed after it was read. Two things can change it: a
-// newer secret was issued, or the last try was counted. The cool-down and the count allow each of them once.
+// codeRounds is how often a code is compared again because the row changed after it was read. Two things can change it:
+// a newer secret was issued, or the last try was counted. The cool-down and the count allow each of them once.
 const codeRounds = 3
 
 // Check reports whether a secret is good, and consumes nothing. A wrong code is counted for good, so a code is never
-// checked inside a transaction. Input that cannot be a code is token_invalid and is not counted: it tells a guesser
-// nothing. For a refused secret Check returns the account that it was meant for, for the audit trail, but not for a
-// forged token or for input that cannot be a code.
+// checked inside a transaction. Input that cannot be a code, or has the long form while the newest code is short, is
+// token_invalid and is not counted: it tells a guesser nothing. For a refused secret Check returns the account that it
+// was meant for, for the audit trail, but not for a forged token or for input that cannot be a code.
 //
-// Errors: token_invalid (attempts_remaining, of a code that was counted), token_used, token_superseded, account_disabled,
-// token_expired; of codes alone and before all others code_attempts_exhausted, with a RetryAfter.
-func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, presented Credential) (Checked, error) {
+// Errors: token_invalid (attempts_remaining, of a code that was counted while the newest is short), token_used,
+// token_superseded, account_disabled, token_expired; of codes alone and before all others code_attempts_exhausted, with
+// a RetryAfter.
+func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpose, presented Credential) (Checked,
+	error) {
 	if presented.Token == "" {
 		return s.checkCode(ctx, portalID, purpose, presented)
 	}
@@ -40,7 +42,7 @@ func (s *Service) Check(ctx context.Context, portalID ids.Portal, purpose Purpos
 	if err := row.tokenVerdict(of, s.clock.Now()); err != nil {
 		return row.refused(of.emailDigest), err
 	}
-	return row.found(proof{seed: of}), nil
+	return row.found(proof{seed: of, private: presented.Private}), nil
 }
 
 func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Purpose, presented Credential) (Checked,
@@ -58,6 +60,9 @@ func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Pu
 		if err != nil {
 			return Checked{}, err
 		}
+		if presented.Private {
+			row.lastLogin = 0
+		}
 		if err := row.refusal(now); err != nil {
 			return row.refused(presented.EmailDigest), err
 		}
@@ -66,22 +71,35 @@ func (s *Service) checkCode(ctx context.Context, portalID ids.Portal, purpose Pu
 			if err := row.verdict(of.generation, now); err != nil {
 				return row.refused(presented.EmailDigest), err
 			}
-			return row.found(proof{seed: of, typed: true, lastLogin: row.lastLogin}), nil
+			return row.found(proof{
+				seed: of, typed: true, long: row.long(), private: presented.Private, lastLogin: row.lastLogin,
+			}), nil
 		}
-		left, err := s.miss(ctx, portalID, guess{purpose, presented.EmailDigest, row, now})
+		wrong := fault.New(fault.TokenInvalid)
+		if code.long && !row.long() {
+			return row.refused(presented.EmailDigest), wrong
+		}
+		after, err := s.miss(ctx, portalID, guess{presented.EmailDigest, row, now})
 		if err != nil {
 			return Checked{}, err // ErrNotFound: the row has changed
 		}
-		return row.refused(presented.EmailDigest), fault.New(fault.TokenInvalid).With("attempts_remaining", left)
+		if !row.long() {
+			wrong = wrong.With("attempts_remaining", after.remaining(now))
+		}
+		return row.refused(presented.EmailDigest), wrong
 	})
 }
 
 // match finds the generation that a code belongs to: the newest, a redeemed one, or any other in the row's log, in this
 // order. The newest secret of an address without an account matches no code: it was sent to nobody.
-func (s *Service) match(row *row, of seed, code string) (found seed, matched bool) {
+func (s *Service) match(row *row, of seed, code typedCode) (found seed, matched bool) {
 	for generation, key := range row.issued.all() {
+		newest := generation == row.generation
+		if newest && row.account.IsZero() || !newest && !row.recognises(code) {
+			continue
+		}
 		of.generation, of.key = generation, key
-		if !of.hasCode(s.ring, code) || generation == row.generation && row.account.IsZero() {
+		if code.long != row.longCodes.Holds(generation) || !of.hasCode(s.ring, code) {
 			continue
 		}
 		if !matched || row.redeemed.Holds(generation) && found.generation != row.generation {
@@ -93,26 +111,21 @@ func (s *Service) match(row *row, of seed, code string) (found seed, matched boo
 
 // guess is a wrong code.
 type guess struct {
-	purpose     Purpose
 	emailDigest digest.Digest
 	was         *row // that the code was compared with
 	at          time.Time
 }
 
-// miss counts a wrong code, even if the caller has hung up, and returns the number of further wrong codes.
+// miss counts a wrong code, even if the caller has hung up, and returns the counts after it.
 // Errors: database.ErrNotFound when it was not counted because the row has changed.
-func (s *Service) miss(ctx context.Context, portalID ids.Portal, g guess) (int, error) {
+func (s *Service) miss(ctx context.Context, portalID ids.Portal, g guess) (*row, error) {
 	ctx, cancel := database.Detached(ctx)
 	defer cancel()
-	after, err := s.repo.miss(ctx, portalID, g)
-	if err != nil {
-		return 0, err
-	}
-	return after.remaining(g.at), nil
+	return s.repo.miss(ctx, portalID, g)
 }
 
-// Consume redeems a secret that Check found, exactly once, however many try at once. Call it in the transaction that does
-// what the secret is for. It checks everything once more that may have changed since Check.
+// Consume redeems a secret that Check found, exactly once, however many try at once. Call it in the transaction that
+// does what the secret is for. It checks everything once more that may have changed since Check.
 //
 // Errors: Check's.
 func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purpose, found Checked) error {
@@ -121,17 +134,6 @@ func (s *Service) Consume(ctx context.Context, portalID ids.Portal, purpose Purp
 	}
 	_, err := s.consume(ctx, found.proof)
 	return err
-}
-
-// RedeemToken is Check and Consume of a token in one statement.
-//
-// Errors: Check's.
-func (s *Service) RedeemToken(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (Checked, error) {
-	of, err := readToken(s.ring, portalID, purpose, token)
-	if err != nil {
-		return Checked{}, err
-	}
-	return s.consume(ctx, proof{seed: of})
 }
 
 func (s *Service) consume(ctx context.Context, p proof) (Checked, error) {
@@ -146,6 +148,9 @@ func (s *Service) consume(ctx context.Context, p proof) (Checked, error) {
 	row, err := s.repo.read(ctx, p.portalID, p.purpose, p.emailDigest)
 	if err != nil {
 		return Checked{}, err
+	}
+	if p.private {
+		row.lastLogin = 0
 	}
 	if p.typed {
 		err = row.refusal(now)

@@ -18,6 +18,7 @@ import (
 // row is the ledger's row for a purpose and address, with the current state of its account. The zero row belongs to an
 // address that has none yet.
 type row struct {
+	purpose     Purpose
 	generation  int64 // 0 before any
 	key         keyring.ID
 	variant     string
@@ -31,7 +32,9 @@ type row struct {
 	issued      issues
 	asked       slidinglog.Log
 	sent        slidinglog.Log
-	wrong       slidinglog.Log
+	wrong       slidinglog.Log // short codes
+	longCodes   slidinglog.Log // the generations that carry a long code
+	longNext    bool           // the next one does, too
 
 	exists    bool // the account does
 	email     string
@@ -98,37 +101,12 @@ func (r *row) forged(of seed) bool {
 	return false
 }
 
-// refusal is why every typed code is refused, even the right one. It is nil while codes are accepted.
-//
-// Errors: code_attempts_exhausted. Its RetryAfter is the time until a new code may be asked for or, where a window is
-// full, until the window has room.
-func (r *row) refusal(now time.Time) error {
-	var until time.Time
-	spent := r.tries >= Tries || r.wrongInARow >= offAfter && !r.loggedIn()
-	if spent {
-		until = r.free(false)
-	}
-	room := r.wrong.RoomFrom(wrongQuotas)
-	if !spent && !room.After(now) {
-		return nil
-	}
-	return fault.New(fault.CodeAttemptsExhausted).After(wait(later(until, room), now))
-}
-
 // free is the time from which a person, or an administrator, may have the next secret issued.
 func (r *row) free(byAdministrator bool) time.Time {
 	if byAdministrator {
 		return r.sent.RoomFrom(sendQuotas)
 	}
 	return r.asked.RoomFrom(askQuotas)
-}
-
-// loggedIn reports whether the person has logged in since the newest wrong code. A login ends the run of wrong codes.
-func (r *row) loggedIn() bool { return r.wrong.Nth(1) < r.lastLogin }
-
-// remaining is the number of further wrong codes that are accepted.
-func (r *row) remaining(now time.Time) int {
-	return max(0, min(Tries-r.tries, r.wrong.Left(wrongQuotas, now), offAfter-r.wrongInARow))
 }
 
 func (r *row) found(p proof) Checked {
@@ -145,10 +123,3 @@ func (r *row) refused(subject digest.Digest) Checked {
 
 // wait is the time until then, at least a second: a 429 always carries Retry-After.
 func wait(until, now time.Time) time.Duration { return max(until.Sub(now), time.Second) }
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}

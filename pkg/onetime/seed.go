@@ -4,12 +4,12 @@ import (
 	"crypto/hmac"
 	"encoding/binary"
 	"fmt"
-	"unicode"
 
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
+	"github.com/latchkey-auth/latchkey/pkg/typedcode"
 )
 
 // seed holds the facts that a secret is derived from. Token and code are derived under subkeys of their own.
@@ -41,36 +41,40 @@ func readToken(ring *keyring.Ring, portalID ids.Portal, purpose Purpose, token s
 
 func tokensFor(p Purpose) keyring.Purpose { return keyring.Purpose("one-time-token/" + p) }
 
-const codeDigits = 6
-
-// code is a MAC truncated to 6 digits (RFC 4226 §5.3). Errors: keyring.ErrUnknownKey.
-func (s seed) code(ring *keyring.Ring) (string, error) {
-	mac, err := ring.MAC(s.key, keyring.Purpose("one-time-code/"+s.purpose), s.portalID.UUID[:], s.emailDigest[:],
-		binary.BigEndian.AppendUint64(nil, uint64(s.generation)))
+// shortCode is a MAC truncated to 6 digits (RFC 4226 §5.3). Errors: keyring.ErrUnknownKey.
+func (s seed) shortCode(ring *keyring.Ring) (string, error) {
+	mac, err := s.mac(ring, "one-time-code/")
 	if err != nil {
 		return "", err
 	}
 	offset := mac[len(mac)-1] & 0xf
-	return fmt.Sprintf("%0*d", codeDigits, binary.BigEndian.Uint32(mac[offset:])&0x7fffffff%1_000_000), nil
+	return fmt.Sprintf("%0*d", shortLength, binary.BigEndian.Uint32(mac[offset:])&0x7fffffff%1_000_000), nil
+}
+
+// longCode is the first 40 bits of a MAC. Errors: keyring.ErrUnknownKey.
+func (s seed) longCode(ring *keyring.Ring) (string, error) {
+	mac, err := s.mac(ring, "one-time-long-code/")
+	if err != nil {
+		return "", err
+	}
+	return typedcode.Encode(mac)[:longLength], nil
+}
+
+func (s seed) mac(ring *keyring.Ring, face keyring.Purpose) ([]byte, error) {
+	return ring.MAC(s.key, face+keyring.Purpose(s.purpose), s.portalID.UUID[:], s.emailDigest[:],
+		binary.BigEndian.AppendUint64(nil, uint64(s.generation)))
+}
+
+// code is the seed's code of one form, without groups. Errors: keyring.ErrUnknownKey.
+func (s seed) code(ring *keyring.Ring, long bool) (string, error) {
+	if long {
+		return s.longCode(ring)
+	}
+	return s.shortCode(ring)
 }
 
 // hasCode reports whether code is the seed's. A removed key derives no code.
-func (s seed) hasCode(ring *keyring.Ring, code string) bool {
-	own, err := s.code(ring)
-	return err == nil && hmac.Equal([]byte(own), []byte(code))
-}
-
-// readCode drops the spaces and dashes that a code was typed or pasted with. What is left must be 6 ASCII digits.
-func readCode(typed string) (code string, ok bool) {
-	digits := make([]byte, 0, codeDigits)
-	for _, r := range typed {
-		switch {
-		case unicode.IsSpace(r), unicode.Is(unicode.Dash, r):
-		case r < '0' || r > '9' || len(digits) == codeDigits:
-			return "", false
-		default:
-			digits = append(digits, byte(r))
-		}
-	}
-	return string(digits), len(digits) == codeDigits
+func (s seed) hasCode(ring *keyring.Ring, code typedCode) bool {
+	own, err := s.code(ring, code.long)
+	return err == nil && hmac.Equal([]byte(own), []byte(code.plain))
 }

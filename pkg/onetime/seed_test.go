@@ -13,20 +13,20 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 )
 
+// Codes are read as pkg/typedcode reads them. What is left must be 6 digits, or 8 characters.
 func TestReadCode(t *testing.T) {
 	t.Parallel()
-	for typed, want := range map[string]string{
-		"123456": "123456", "000000": "000000", " 123456\n": "123456", "123 456": "123456", "123-456": "123456",
-		"12 34 56": "123456", "- 1-2-3 4-5-6 -": "123456", "123\u00a0456": "123456", "123\u2011456": "123456",
-		"123–456": "123456", strings.Repeat(" ", 1000) + "123456": "123456",
-		"": "", " - ": "", "12345": "", "1234567": "", "12345x": "", "123.456": "", "123_456": "", "+123456": "",
-		"１２３４５６": "", "١٢٣٤٥٦": "", "12345６": "", "123456\x00": "", "12345O": "", "1e5": "", "\xff123456": "",
+	for typed, want := range map[string]typedCode{
+		"123456": {"123456", false}, " 12-34 56\n": {"123456", false}, "１２３４５６": {"123456", false},
+		"l2345O": {"123450", false}, "12ー34ー56": {"123456", false}, strings.Repeat(" ", 1000) + "123456": {"123456", false},
+		"04HM-ASW9": {"04HMASW9", true}, "o4hm asw9": {"04HMASW9", true}, "０４ＨＭ－ＡＳＷ９": {"04HMASW9", true},
+		"1234-5678": {"12345678", true},
+		"":          {}, " - ": {}, "12345": {}, "1234567": {}, "123456789": {}, "12345x": {}, "ABCDEF": {}, "04HMASWU": {},
+		"123.456": {}, "123_456": {}, "+123456": {}, "123456\x00": {}, "\xff123456": {}, "١٢٣٤٥٦": {}, "1e5": {},
 	} {
 		code, ok := readCode(typed)
-		require.Equal(t, want != "", ok, "%q", typed)
-		if ok {
-			require.Equal(t, want, code, "%q", typed)
-		}
+		require.Equal(t, want, code, "%q", typed)
+		require.Equal(t, want != typedCode{}, ok, "%q", typed)
 	}
 }
 
@@ -36,7 +36,7 @@ func subjectOf(n byte) digest.Digest { return digest.Digest(bytes.Repeat([]byte{
 
 func seedForTests(t testing.TB) seed {
 	t.Helper()
-	return seed{portalOf(1), Password, subjectOf(7), 1_772_355_600_000, ringOf(t, 1).Primary()}
+	return seed{portalOf(1), Confirmation, subjectOf(7), 1_772_355_600_000, ringOf(t, 1).Primary()}
 }
 
 // TestSecretsDependOnEveryFact holds that no two secrets are alike that differ in what they are for, whose, or when.
@@ -46,21 +46,25 @@ func TestSecretsDependOnEveryFact(t *testing.T) {
 	first := seedForTests(t)
 	seeds := []seed{first, first, first, first, first, first}
 	seeds[1].portalID = portalOf(2)
-	seeds[2].purpose = Confirmation
+	seeds[2].purpose = LoginCode
 	seeds[3].emailDigest = subjectOf(8)
 	seeds[4].generation++
 	seeds[5].key = ringOf(t, 2).Primary()
 
-	codes, tokens := make(map[string]bool), make(map[string]bool)
+	codes, longCodes, tokens := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, s := range seeds {
-		code, err := s.code(ring)
+		code, err := s.shortCode(ring)
 		require.NoError(t, err)
-		require.True(t, s.hasCode(ring, code))
+		long, err := s.longCode(ring)
+		require.NoError(t, err)
+		longCodes[long] = true
+		require.True(t, s.hasCode(ring, typedCode{code, false}))
 		token, err := s.token(ring)
 		require.NoError(t, err)
 		codes[code], tokens[token] = true, true
 	}
 	require.Len(t, codes, len(seeds))
+	require.Len(t, longCodes, len(seeds))
 	require.Len(t, tokens, len(seeds))
 }
 
@@ -72,9 +76,9 @@ func TestCodesAreSpread(t *testing.T) {
 	var first [10]int
 	for range n {
 		s.generation++
-		code, err := s.code(ring)
+		code, err := s.shortCode(ring)
 		require.NoError(t, err)
-		require.Len(t, code, codeDigits)
+		require.Len(t, code, shortLength)
 		first[code[0]-'0']++
 	}
 	for digit, times := range first {
@@ -82,27 +86,45 @@ func TestCodesAreSpread(t *testing.T) {
 	}
 }
 
+// TestLongCodesAreSpread checks that each of the 8 characters takes each of its 32 values, and that a short code tells
+// nothing of the long one.
+func TestLongCodesAreSpread(t *testing.T) {
+	t.Parallel()
+	ring, s := ringOf(t, 1), seedForTests(t)
+	seen := make([]map[byte]bool, longLength)
+	for range 1000 {
+		s.generation++
+		code, err := s.longCode(ring)
+		require.NoError(t, err)
+		require.Regexp(t, `^[0-9A-HJKMNP-TV-Z]{8}$`, code)
+		for i := range seen {
+			if seen[i] == nil {
+				seen[i] = make(map[byte]bool)
+			}
+			seen[i][code[i]] = true
+		}
+		require.True(t, s.hasCode(ring, typedCode{code, true}))
+		require.False(t, s.hasCode(ring, typedCode{code[:shortLength], false}))
+	}
+	for i := range seen {
+		require.Len(t, seen[i], 32, "character %d", i)
+	}
+}
+
 func FuzzReadCode(f *testing.F) {
-	for _, typed := range []string{"123456", " 123-456 ", "１２３４５６", "12345", "", "\xff", "1234567"} {
+	for _, typed := range []string{"123456", " 123-456 ", "１２３４５６", "04HM-ASW9", "12345", "", "\xff", "1234567"} {
 		f.Add(typed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
 		code, ok := readCode(typed)
 		if !ok {
+			require.Zero(t, code)
 			return
 		}
-		if again, ok := readCode(code); !ok || again != code || len(code) != codeDigits {
-			t.Fatalf("%q reads as %q, which reads as %q", typed, code, again)
-		}
-		kept := strings.Map(func(r rune) rune {
-			if strings.ContainsRune("0123456789", r) {
-				return r
-			}
-			return -1
-		}, typed)
-		if kept != code {
-			t.Fatalf("%q reads as %q", typed, code)
-		}
+		again, ok := readCode(code.show())
+		require.True(t, ok)
+		require.Equal(t, code, again)
+		require.Len(t, code.plain, map[bool]int{false: shortLength, true: longLength}[code.long])
 	})
 }
 

@@ -96,7 +96,9 @@ func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
 	if err := row.verdict(of.generation, now); err != nil {
 		return Secret{}, err
 	}
-	code, err := of.code(s.ring)
+	code := typedCode{long: row.long()}
+	var err error
+	code.plain, err = of.code(s.ring, code.long)
 	if errors.Is(err, keyring.ErrUnknownKey) {
 		return Secret{}, fault.Wrap(fault.TokenExpired, err)
 	}
@@ -107,12 +109,12 @@ func (s *Service) derive(row *row, of seed, now time.Time) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	return Secret{token, code, time.UnixMilli(row.expiresAt).UTC(), row.variant}, nil
+	return Secret{token, code.show(), time.UnixMilli(row.expiresAt).UTC(), row.variant}, nil
 }
 
-// AccountOf returns the account that a genuine token was sent to, and the digest of the address. The token may be expired,
-// used or superseded: a person may present it instead of the address to ask for a new one. The account may have another
-// address by now, so the caller must compare the digests before it sends anything there.
+// AccountOf returns the account that a genuine token was sent to, and the digest of the address. The token may be
+// expired, used or superseded: a person may present it instead of the address to ask for a new one. The account may
+// have another address by now, so the caller must compare the digests before it sends anything there.
 //
 // Errors: token_invalid; token_expired when the row or the account is gone.
 func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Purpose, token string) (ids.Account,
@@ -136,5 +138,12 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 
 // Sweep deletes up to batch rows that have no use any more, and returns their number. Call it until that is 0.
 func (s *Service) Sweep(ctx context.Context, batch int) (int, error) {
-	return s.repo.sweep(ctx, s.clock.Now().Add(-Kept), batch)
+	now := s.clock.Now()
+	return s.repo.sweep(ctx, now.Add(-Kept), now.Add(-keptLong), batch)
+}
+
+// ForgetWrongCodes takes an address back to the short code, as an administrator asks. In a transaction it locks the
+// rows of the address, in the order that Issue names.
+func (s *Service) ForgetWrongCodes(ctx context.Context, portalID ids.Portal, emailDigest digest.Digest) error {
+	return s.repo.shortAgain(ctx, portalID, emailDigest)
 }

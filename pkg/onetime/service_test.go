@@ -18,9 +18,11 @@ func TestSecretIsDerivedWhileItIsGood(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {
 		p := l.person()
-		secretOf := func(i Issued) (Secret, error) { return l.Secret(l.ctx, l.portal, Password, p.subject, i.Generation) }
+		secretOf := func(i Issued) (Secret, error) {
+			return l.Secret(l.ctx, l.portal, Confirmation, p.subject, i.Generation)
+		}
 
-		first, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		first, err := l.Issue(l.ctx, l.portal, p.wants(Confirmation))
 		require.NoError(t, err)
 		secret, err := secretOf(first)
 		require.NoError(t, err)
@@ -33,7 +35,7 @@ func TestSecretIsDerivedWhileItIsGood(t *testing.T) {
 		require.Equal(t, secret, again, "a mail that is sent twice says the same")
 
 		l.clock.pass(time.Minute)
-		second, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		second, err := l.Issue(l.ctx, l.portal, p.wants(Confirmation))
 		require.NoError(t, err)
 		_, err = secretOf(first)
 		requireCode(t, fault.TokenSuperseded, err)
@@ -47,7 +49,7 @@ func TestSecretIsDerivedWhileItIsGood(t *testing.T) {
 		requireCode(t, fault.TokenExpired, err)
 
 		l.clock.pass(time.Minute)
-		third, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		third, err := l.Issue(l.ctx, l.portal, p.wants(Confirmation))
 		require.NoError(t, err)
 		l.disable(p)
 		_, err = secretOf(third)
@@ -61,14 +63,14 @@ func TestOutstanding(t *testing.T) {
 		p := l.person()
 		requireOutstanding := func(want bool) Issued {
 			t.Helper()
-			issued, outstanding, err := l.Outstanding(l.ctx, l.portal, Password, p.subject)
+			issued, outstanding, err := l.Outstanding(l.ctx, l.portal, Confirmation, p.subject)
 			require.NoError(t, err)
 			require.Equal(t, want, outstanding)
 			return issued
 		}
 		requireOutstanding(false)
 
-		issued, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		issued, err := l.Issue(l.ctx, l.portal, p.wants(Confirmation))
 		require.NoError(t, err)
 		require.Equal(t, issued, requireOutstanding(true))
 		l.clock.pass(45 * time.Second)
@@ -98,18 +100,18 @@ func TestAccountOf(t *testing.T) {
 		l.clock.pass(ttl)
 		l.set(p, "security_stamp", uuid.New())
 		for _, token := range []string{used.Token, superseded.Token, expired.Token} {
-			account, subject, err := l.AccountOf(l.ctx, l.portal, Password, token)
+			account, subject, err := l.AccountOf(l.ctx, l.portal, Confirmation, token)
 			require.NoError(t, err)
 			require.Equal(t, p.ID, account)
 			require.Equal(t, p.subject, subject)
 		}
 
 		l.remove(p)
-		_, _, err := l.AccountOf(l.ctx, l.portal, Password, expired.Token)
+		_, _, err := l.AccountOf(l.ctx, l.portal, Confirmation, expired.Token)
 		requireCode(t, fault.TokenExpired, err)
 		l.addAccount(p)
 		l.exec(`DELETE FROM onetime_secrets WHERE portal_id = ?`, l.portal)
-		_, _, err = l.AccountOf(l.ctx, l.portal, Password, expired.Token)
+		_, _, err = l.AccountOf(l.ctx, l.portal, Confirmation, expired.Token)
 		requireCode(t, fault.TokenExpired, err)
 	})
 }
@@ -140,15 +142,15 @@ func TestKeysRotate(t *testing.T) {
 
 		// What the old key makes of a newer secret's row is forged.
 		generation := l.clock.millis.Load()
-		forged := seed{l.portal, Password, p.subject, generation, ringOf(t, 1).Primary()}
+		forged := seed{l.portal, Confirmation, p.subject, generation, ringOf(t, 1).Primary()}
 		token, err := forged.token(l.ring)
 		require.NoError(t, err)
 		_, err = rotated.checkToken(token)
 		requireCode(t, fault.TokenInvalid, err)
 		requireCode(t, fault.TokenInvalid, rotated.redeemToken(token))
-		_, _, err = rotated.AccountOf(l.ctx, l.portal, Password, token)
+		_, _, err = rotated.AccountOf(l.ctx, l.portal, Confirmation, token)
 		requireCode(t, fault.TokenInvalid, err)
-		code, err := forged.code(l.ring)
+		code, err := forged.shortCode(l.ring)
 		require.NoError(t, err)
 		_, err = rotated.checkCode(p.subject, code)
 		requireCode(t, fault.TokenInvalid, err)
@@ -160,7 +162,7 @@ func TestKeysRotate(t *testing.T) {
 		requireCode(t, fault.TokenInvalid, err)
 		_, err = alone.checkCode(lasting.subject, kept.Code)
 		requireCode(t, fault.TokenInvalid, err)
-		_, outstanding, err := alone.Outstanding(l.ctx, l.portal, Password, lasting.subject)
+		_, outstanding, err := alone.Outstanding(l.ctx, l.portal, Confirmation, lasting.subject)
 		require.NoError(t, err)
 		require.False(t, outstanding)
 		require.NoError(t, l.redeemToken(kept.Token))
@@ -174,21 +176,21 @@ func TestTransactions(t *testing.T) {
 		p := l.person()
 		var rolledBack Issued
 		err := l.db.InTx(l.ctx, func(ctx context.Context) (err error) {
-			rolledBack, err = l.Issue(ctx, l.portal, p.wants(Password))
+			rolledBack, err = l.Issue(ctx, l.portal, p.wants(Confirmation))
 			require.NoError(t, err)
 			return failed
 		})
 		require.ErrorIs(t, err, failed)
-		_, err = l.Secret(l.ctx, l.portal, Password, p.subject, rolledBack.Generation)
+		_, err = l.Secret(l.ctx, l.portal, Confirmation, p.subject, rolledBack.Generation)
 		requireCode(t, fault.TokenExpired, err)
 
 		secret := l.issue(p)
 		for _, given := range []Credential{{Token: secret.Token}, {EmailDigest: p.subject, Code: secret.Code}} {
-			found, err := l.Check(l.ctx, l.portal, Password, given)
+			found, err := l.Check(l.ctx, l.portal, Confirmation, given)
 			require.NoError(t, err)
 			err = l.db.InTx(l.ctx, func(ctx context.Context) error {
-				require.NoError(t, l.Consume(ctx, l.portal, Password, found))
-				requireCode(t, fault.TokenUsed, l.Consume(ctx, l.portal, Password, found))
+				require.NoError(t, l.Consume(ctx, l.portal, Confirmation, found))
+				requireCode(t, fault.TokenUsed, l.Consume(ctx, l.portal, Confirmation, found))
 				return failed
 			})
 			require.ErrorIs(t, err, failed)
@@ -197,7 +199,7 @@ func TestTransactions(t *testing.T) {
 		require.NoError(t, err, "nothing is consumed where the effects fail")
 
 		err = l.db.InTx(l.ctx, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(0)})
+			_, err := l.Check(ctx, l.portal, Confirmation, Credential{EmailDigest: p.subject, Code: wrong(0)})
 			return err
 		})
 		require.ErrorIs(t, err, errInTx, "a count could be taken back")
@@ -211,12 +213,12 @@ func TestAHungUpGuessIsCounted(t *testing.T) {
 		p := l.person()
 		l.issue(p)
 		ctx, hangUp := context.WithCancel(l.ctx)
-		row, err := l.repo.read(ctx, l.portal, Password, p.subject)
+		row, err := l.repo.read(ctx, l.portal, Confirmation, p.subject)
 		require.NoError(t, err)
 		hangUp()
-		left, err := l.miss(ctx, l.portal, guess{Password, p.subject, row, l.clock.now()})
+		after, err := l.miss(ctx, l.portal, guess{p.subject, row, l.clock.now()})
 		require.NoError(t, err)
-		require.Equal(t, Tries-1, left)
+		require.Equal(t, Tries-1, after.remaining(l.clock.now()))
 	})
 }
 
@@ -226,10 +228,10 @@ func TestAGuessIsCountedWhereItWasCompared(t *testing.T) {
 	each(t, func(t *testing.T, l *ledger) {
 		p := l.person()
 		l.issue(p)
-		was, err := l.repo.read(l.ctx, l.portal, Password, p.subject)
+		was, err := l.repo.read(l.ctx, l.portal, Confirmation, p.subject)
 		require.NoError(t, err)
 		l.issueLater(p)
-		_, err = l.miss(l.ctx, l.portal, guess{Password, p.subject, was, l.clock.now()})
+		_, err = l.miss(l.ctx, l.portal, guess{p.subject, was, l.clock.now()})
 		require.ErrorIs(t, err, database.ErrNotFound)
 		_, err = l.checkCode(p.subject, wrong(0))
 		require.Equal(t, Tries-1, requireCode(t, fault.TokenInvalid, err).Members["attempts_remaining"])
@@ -249,19 +251,19 @@ func TestBudget(t *testing.T) {
 		}
 		check := func(given Credential) (found Checked) {
 			budget("check", 1, func(ctx context.Context) (err error) {
-				found, err = l.Check(ctx, l.portal, Password, given)
+				found, err = l.Check(ctx, l.portal, Confirmation, given)
 				return err
 			})
 			return found
 		}
 		consume := func(found Checked) {
 			budget("consume", 1, func(ctx context.Context) error {
-				return l.Consume(ctx, l.portal, Password, found)
+				return l.Consume(ctx, l.portal, Confirmation, found)
 			})
 		}
 		for range 2 {
 			budget("issue", 1, func(ctx context.Context) error {
-				_, err := l.Issue(ctx, l.portal, p.wants(Password))
+				_, err := l.Issue(ctx, l.portal, p.wants(Confirmation))
 				return err
 			})
 			l.clock.pass(time.Minute)
@@ -269,7 +271,7 @@ func TestBudget(t *testing.T) {
 		secret := l.issue(p)
 		check(Credential{Token: secret.Token})
 		budget("a wrong code", 2, func(ctx context.Context) error {
-			_, err := l.Check(ctx, l.portal, Password, Credential{EmailDigest: p.subject, Code: wrong(0)})
+			_, err := l.Check(ctx, l.portal, Confirmation, Credential{EmailDigest: p.subject, Code: wrong(0)})
 			requireCode(t, fault.TokenInvalid, err)
 			return nil
 		})
@@ -277,7 +279,7 @@ func TestBudget(t *testing.T) {
 		consume(check(Credential{Token: l.issueLater(p).Token}))
 		secret = l.issueLater(p)
 		budget("redeem a token", 1, func(ctx context.Context) error {
-			_, err := l.RedeemToken(ctx, l.portal, Password, secret.Token)
+			_, err := l.consumeToken(ctx, l.portal, Confirmation, secret.Token)
 			return err
 		})
 	})
@@ -287,7 +289,7 @@ func TestSweep(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *ledger) {
 		over, worn, touched, recent := l.person(), l.person(), l.person(), l.person()
-		l.wearOut(worn, func() { l.issue(worn) })
+		l.wearOut(worn)
 		_, err := l.Issue(l.ctx, l.addPortal(2), fromStranger(l.stranger()))
 		require.NoError(t, err)
 		token := l.issue(over).Token
@@ -315,10 +317,16 @@ func TestSweep(t *testing.T) {
 		_, err = l.checkToken(token)
 		requireCode(t, fault.TokenExpired, err)
 		for _, p := range []person{worn, touched, recent} {
-			row, err := l.repo.read(l.ctx, l.portal, Password, p.subject)
+			row, err := l.repo.read(l.ctx, l.portal, Confirmation, p.subject)
 			require.NoError(t, err)
 			require.NotZero(t, row.generation)
 		}
-		require.Zero(t, l.guessAfresh(worn), "what is off stays off")
+		require.Regexp(t, longForm, l.issue(worn).Code, "the next code of an address is still long")
+
+		l.clock.pass(keptLong - time.Hour)
+		requireSwept(2, 100)
+		require.Regexp(t, longForm, l.issue(worn).Code)
+		l.clock.pass(keptLong + time.Hour)
+		requireSwept(1, 100)
 	})
 }

@@ -184,9 +184,9 @@ func TestVerdicts(t *testing.T) {
 				token, code := Credential{Token: first.Token}, Credential{EmailDigest: p.subject, Code: first.Code}
 
 				for range 2 { // looking changes nothing
-					_, err := l.Check(l.ctx, l.portal, Password, token)
+					_, err := l.Check(l.ctx, l.portal, Confirmation, token)
 					require.Equal(t, test.want, fault.CodeOf(err))
-					found, err := l.Check(l.ctx, l.portal, Password, code)
+					found, err := l.Check(l.ctx, l.portal, Confirmation, code)
 					require.Equal(t, test.code, fault.CodeOf(err))
 					if err == nil {
 						require.Equal(t, Checked{
@@ -195,7 +195,7 @@ func TestVerdicts(t *testing.T) {
 						}, found)
 					}
 				}
-				_, err := l.RedeemToken(l.ctx, l.portal, Password, first.Token)
+				_, err := l.consumeToken(l.ctx, l.portal, Confirmation, first.Token)
 				require.Equal(t, test.want, fault.CodeOf(err))
 			})
 		}
@@ -236,10 +236,10 @@ func TestConsumeLooksAgain(t *testing.T) {
 					if typed {
 						given, want = Credential{EmailDigest: p.subject, Code: s.Code}, test.typed
 					}
-					found, err := l.Check(l.ctx, l.portal, Password, given)
+					found, err := l.Check(l.ctx, l.portal, Confirmation, given)
 					require.NoError(t, err)
 					test.meanwhile(t, l, p, s)
-					require.Equal(t, want, fault.CodeOf(l.Consume(l.ctx, l.portal, Password, found)))
+					require.Equal(t, want, fault.CodeOf(l.Consume(l.ctx, l.portal, Confirmation, found)))
 				}
 			})
 		}
@@ -253,10 +253,10 @@ func TestConsumeTakesWhatCheckFound(t *testing.T) {
 		found, err := l.checkToken(s.Token)
 		require.NoError(t, err)
 		made := Checked{AccountID: found.AccountID, EmailDigest: found.EmailDigest, Generation: found.Generation}
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Password, made))
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, found))
-		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Password, found))
-		require.NoError(t, l.Consume(l.ctx, l.portal, Password, found))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, Confirmation, made))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.portal, LoginCode, found))
+		requireCode(t, fault.TokenInvalid, l.Consume(l.ctx, l.addPortal(2), Confirmation, found))
+		require.NoError(t, l.Consume(l.ctx, l.portal, Confirmation, found))
 	})
 }
 
@@ -274,24 +274,24 @@ func TestTokensThatAreNone(t *testing.T) {
 			t.Helper()
 			_, err := l.Check(ctx, portal, purpose, Credential{Token: token})
 			requireCode(t, fault.TokenInvalid, err)
-			_, err = l.RedeemToken(ctx, portal, purpose, token)
+			_, err = l.consumeToken(ctx, portal, purpose, token)
 			requireCode(t, fault.TokenInvalid, err)
 			_, _, err = l.AccountOf(ctx, portal, purpose, token)
 			requireCode(t, fault.TokenInvalid, err)
 		}
-		check(other, Password, token)
-		check(l.portal, Confirmation, token)
+		check(other, Confirmation, token)
+		check(l.portal, Password, token)
 		check(l.portal, LoginCode, token)
 		for _, changed := range []string{
 			"x", token[:81], token + "A", token + "=", token + "\n", " " + token, strings.ToLower(token),
 			token[:40] + "\r\n" + token[40:], strings.Repeat("A", len(token)),
 		} {
-			check(l.portal, Password, changed)
+			check(l.portal, Confirmation, changed)
 		}
 		for i := range token {
 			for _, by := range "AZ_-09" {
 				if changed := token[:i] + string(by) + token[i+1:]; changed != token {
-					check(l.portal, Password, changed)
+					check(l.portal, Confirmation, changed)
 				}
 			}
 		}
@@ -307,20 +307,20 @@ func TestNobody(t *testing.T) {
 		stranger, p := l.stranger(), l.person()
 		issued, err := l.Issue(l.ctx, l.portal, fromStranger(stranger))
 		require.NoError(t, err)
-		owned, err := l.Issue(l.ctx, l.portal, p.wants(Password))
+		owned, err := l.Issue(l.ctx, l.portal, p.wants(Confirmation))
 		require.NoError(t, err)
 		issued.DeliveryID = owned.DeliveryID
 		require.Equal(t, owned, issued)
 
-		_, err = l.Secret(l.ctx, l.portal, Password, stranger, issued.Generation)
+		_, err = l.Secret(l.ctx, l.portal, Confirmation, stranger, issued.Generation)
 		requireCode(t, fault.TokenExpired, err)
-		_, outstanding, err := l.Outstanding(l.ctx, l.portal, Password, stranger)
+		_, outstanding, err := l.Outstanding(l.ctx, l.portal, Confirmation, stranger)
 		require.NoError(t, err)
 		require.False(t, outstanding)
 
 		// Even the right code is wrong, and counts.
-		of := seed{l.portal, Password, stranger, issued.Generation, l.ring.Primary()}
-		code, err := of.code(l.ring)
+		of := seed{l.portal, Confirmation, stranger, issued.Generation, l.ring.Primary()}
+		code, err := of.shortCode(l.ring)
 		require.NoError(t, err)
 		token, err := of.token(l.ring)
 		require.NoError(t, err)

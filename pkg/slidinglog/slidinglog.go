@@ -1,6 +1,6 @@
-// Package slidinglog counts events in sliding windows. A log is a text of times that a table keeps in one column: newest
-// first, each of the same width, so that SQL can read the nth time and compare it as text. One statement can then count
-// an event or refuse it, however many statements run at once.
+// Package slidinglog counts events in sliding windows. A log is a text of times that a table keeps in one column:
+// newest first, each of the same width, so that SQL can read the nth time and compare it as text. One statement can
+// then count an event or refuse it, however many statements run at once.
 package slidinglog
 
 import (

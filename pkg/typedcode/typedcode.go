@@ -29,8 +29,8 @@ func Group(code string, size int) string {
 	return strings.Join(append(groups, code), "-")
 }
 
-// ignored are the characters that a code may be grouped with, and those that are invisible and come along when a code is
-// copied from a mail.
+// ignored are the characters that a code may be grouped with, and those that are invisible and come along when a code
+// is copied from a mail.
 var ignored = []*unicode.RangeTable{
 	unicode.White_Space, unicode.Dash, unicode.Hyphen, unicode.Cf,
 	unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
@@ -39,9 +39,9 @@ var ignored = []*unicode.RangeTable{
 // longVowel is on Japanese keyboards where others have the dash.
 const longVowel = 'ー'
 
-// Read returns the characters of a typed code, as Encode would write them. It ignores case, spaces, dashes of every kind
-// and invisible characters, reads O as 0, I and L as 1, and full-width characters as their plain forms. ok is false for
-// no characters, for more than longest, and for any other character.
+// Read returns the characters of a typed code, as Encode would write them. It ignores case, spaces, dashes of every
+// kind and invisible characters, reads O as 0, I and L as 1, and full-width characters as their plain forms. ok is
+// false for no characters, for more than longest, and for any other character.
 func Read(typed string, longest int) (code string, ok bool) {
 	read := make([]byte, 0, longest)
 	for _, r := range strings.ToUpper(norm.NFKC.String(typed)) {
