@@ -128,6 +128,11 @@ func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options
 		if options.Sender, err = mail.NewSMTP(c.SMTPURL, c.PublicURL.Hostname()); err != nil {
 			return app.Options{}, fmt.Errorf("LATCHKEY_SMTP_URL: %w", err)
 		}
+		options.Sender.Log = log
+		if options.Sender.Unverified() {
+			log.Warn("LATCHKEY_SMTP_URL: mail crosses a network, and the certificate of the mail server is not checked; " +
+				"add ?tls=required to have it checked")
+		}
 	}
 	if c.BreachedPasswords == "on" {
 		options.Policy.Breached = &password.Breached{Log: log}

@@ -110,3 +110,15 @@ func takeGreeting(relay net.Listener, said chan<- string) {
 		said <- lines.Text()
 	}
 }
+
+// A mail server on the network whose certificate nobody checks is named in the log, with the way to have it checked.
+func TestAMailServerThatNobodyChecks(t *testing.T) {
+	t.Parallel()
+	for url, warned := range map[string]bool{
+		"smtp://relay.invalid": true, "smtp://relay.invalid?tls=required": false, "smtps://relay.invalid": false,
+		"smtp://localhost:2525": false,
+	} {
+		p := serve(t, []string{"LATCHKEY_SMTP_URL=" + url})
+		require.Equal(t, warned, strings.Contains(p.log.String(), "add ?tls=required"), url)
+	}
+}

@@ -33,7 +33,7 @@ type Server struct {
 	Addr              string        `name:"addr" env:"LATCHKEY_ADDR" default:"127.0.0.1:8080" help:"Address to listen on."`
 	PublicURL         PublicURL     `name:"public-url" env:"LATCHKEY_PUBLIC_URL" file:"true" default:"http://localhost:8080" help:"Where callers reach this server; the issuer of tokens begins with it."`
 	OperatorKey       string        `name:"operator-key" env:"LATCHKEY_OPERATOR_KEY" file:"true" help:"An operator key (lk_…, 32 characters or more) that always works."`
-	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" file:"true" help:"smtp://user:pass@host:587, or smtps://…; none notes mail in the log."`
+	SMTPURL           string        `name:"smtp-url" env:"LATCHKEY_SMTP_URL" file:"true" help:"smtp://user:pass@host:587, or smtps://…; smtp://host?tls=required insists on TLS; none notes mail in the log."`
 	TrustedProxies    []string      `name:"trusted-proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
 	UnlimitedNetworks []string      `name:"unlimited-networks" env:"LATCHKEY_UNLIMITED_NETWORKS" help:"Networks (CIDR) that the limits per network leave out, such as that of your own backend."`
 	RateLimit         string        `name:"rate-limit" env:"LATCHKEY_RATE_LIMIT" enum:"on,off" default:"on" help:"Limits per network: on, or off for load tests."`

@@ -76,7 +76,7 @@ func (s *Service) handOn(ctx context.Context, d *delivery.Delivery, o *outgoing)
 	if s.sender != nil {
 		ctx, cancel := context.WithTimeout(ctx, s.sendTimeout)
 		defer cancel()
-		return s.sender.Send(ctx, o.Message)
+		return s.sender.Send(ctx, o.Message, func() {})
 	}
 	text := "mail is not configured: a message was not sent"
 	if s.inbox != nil {

@@ -4,7 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -12,14 +13,14 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// connection is one to the relay, greeted and logged in.
+// connection is a connection to the relay, greeted and logged in.
 type connection struct {
-	smtp   *smtp.Client
-	socket net.Conn
-	used   time.Time
+	*client
+
+	used time.Time
 }
 
-// connection gives one that is kept and still answers, or a new one.
+// connection returns a kept connection that still answers, or a new one.
 func (s *SMTP) connection(ctx context.Context) (*connection, error) {
 	for c := s.idle.take(); c != nil; c = s.idle.take() {
 		if c.answers(ctx) {
@@ -27,70 +28,105 @@ func (s *SMTP) connection(ctx context.Context) (*connection, error) {
 		}
 		c.close()
 	}
-	return s.dial(ctx)
+	c, err := s.dial(ctx, s.encryption())
+	if errors.Is(err, errStartTLS) && s.mayGoPlain() && ctx.Err() == nil {
+		s.goPlain(ctx, err)
+		return s.dial(ctx, unencrypted)
+	}
+	return c, err
 }
 
 // dial connects, greets, encrypts and logs in.
-func (s *SMTP) dial(ctx context.Context) (*connection, error) {
-	c := &connection{used: time.Now()}
-	release := func() {}
-	options := []gomail.Option{
-		gomail.WithPort(s.port), gomail.WithHELO(s.helo), gomail.WithTimeout(remaining(ctx)),
-		// The socket is ours to close: the library leaves it open where greeting or logging in fails, and does not
-		// heed ctx once it is connected.
-		gomail.WithDialContextFunc(func(_ context.Context, network, address string) (net.Conn, error) {
-			socket, err := s.open(ctx, network, address)
-			if err == nil {
-				c.socket = socket
-				release = c.limit(ctx)
-			}
-			return socket, err
-		}),
-	}
-	options = append(options, s.security()...)
-	client, err := gomail.NewClient(s.host, options...)
+func (s *SMTP) dial(ctx context.Context, how encryption) (*connection, error) {
+	connecting, cancel := context.WithTimeout(ctx, s.Times.Connect)
+	defer cancel()
+	socket, err := s.open(connecting)
 	if err != nil {
 		return nil, err
 	}
-	c.smtp, err = client.DialToSMTPClientWithContext(ctx)
-	release()
-	if err != nil {
+	c := &connection{client: newClient(socket, s.Times, s.helo), used: time.Now()}
+	c.encrypted = s.implicit
+	defer c.limit(ctx)()
+	if err := s.prepare(ctx, c, how); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// security says how to encrypt and log in. Where encryption is not insisted on, the certificate is not looked at: who
-// could offer a false one could as well hide that there is any, and some encryption is better than none (RFC 7435).
-func (s *SMTP) security() []gomail.Option {
-	if s.user == "" {
-		config := s.tls
-		if !s.implicit {
-			config = config.Clone()
-			config.InsecureSkipVerify = true
-		}
-		return []gomail.Option{gomail.WithTLSPolicy(gomail.TLSOpportunistic), gomail.WithTLSConfig(config)}
+func (s *SMTP) prepare(ctx context.Context, c *connection, how encryption) error {
+	if err := c.greet(); err != nil {
+		return err
 	}
-	policy, ways := gomail.TLSMandatory, []gomail.SMTPAuthType{
-		gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin,
-	}
+	offered := c.offers("STARTTLS")
 	switch {
-	case isLoopback(s.host):
-		policy, ways = gomail.TLSOpportunistic, []gomail.SMTPAuthType{
-			gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc,
+	case c.encrypted:
+	case how == mandatory && !offered:
+		return errors.New("the relay does not offer STARTTLS")
+	case how != unencrypted && offered:
+		if err := c.startTLS(ctx, s.tlsConfig()); err != nil {
+			return err
 		}
-	case s.implicit:
-		policy = gomail.TLSOpportunistic // encrypted already
 	}
-	return []gomail.Option{
-		gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(s.tls), gomail.WithUsername(s.user),
-		gomail.WithPassword(s.password), gomail.WithOpportunisticSMTPAuth(ways...),
+	if s.user == "" {
+		return nil
+	}
+	return c.logIn(s.host, []smtp.Auth{
+		smtp.ScramSHA256Auth(s.user, s.password), smtp.PlainAuth("", s.user, s.password, s.host, isLoopback(s.host)),
+		smtp.LoginAuth(s.user, s.password, s.host, isLoopback(s.host)),
+	})
+}
+
+// encryption is whether to use STARTTLS.
+type encryption int
+
+const (
+	opportunistic encryption = iota // where it is offered
+	mandatory
+	unencrypted
+)
+
+func (s *SMTP) encryption() encryption {
+	switch {
+	case s.required, s.user != "" && !isLoopback(s.host):
+		return mandatory
+	case s.mayGoPlain() && time.Now().UnixMilli() < s.plainUntil.Load():
+		return unencrypted
+	}
+	return opportunistic
+}
+
+// mayGoPlain reports whether a mail may be sent unencrypted although the relay offers STARTTLS: some encryption is
+// better than none, and none is better than no mail (RFC 7435). Credentials are never sent that way.
+func (s *SMTP) mayGoPlain() bool { return s.user == "" && !s.required }
+
+// plainFor is how long a relay whose STARTTLS failed is not asked for it again.
+const plainFor = 10 * time.Minute
+
+func (s *SMTP) goPlain(ctx context.Context, why error) {
+	s.plainUntil.Store(time.Now().Add(plainFor).UnixMilli())
+	if s.Log != nil {
+		s.Log.WarnContext(ctx, "the relay offers STARTTLS and it fails: mail goes to the relay unencrypted",
+			slog.String("relay", s.host), slog.String("reason", failure(ctx, why).Answer))
 	}
 }
 
-func (s *SMTP) open(ctx context.Context, network, address string) (net.Conn, error) {
-	socket, err := s.tcp(ctx, network, address)
+// tlsConfig is how the relay's certificate is checked. It is not checked where unencrypted mail is allowed: an attacker
+// who can show a false certificate can as well hide STARTTLS (RFC 7435).
+func (s *SMTP) tlsConfig() *tls.Config {
+	if !s.Unverified() && !(s.mayGoPlain() && !s.implicit) {
+		return s.tls
+	}
+	config := s.tls.Clone()
+	config.InsecureSkipVerify = true
+	return config
+}
+
+// Unverified reports whether mail crosses a network to a relay whose certificate is not checked.
+func (s *SMTP) Unverified() bool { return s.mayGoPlain() && !s.implicit && !isLoopback(s.host) }
+
+func (s *SMTP) open(ctx context.Context) (net.Conn, error) {
+	socket, err := s.tcp(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil || !s.implicit {
 		return socket, err
 	}
@@ -106,81 +142,47 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// limit hangs up when ctx ends, whatever is being said, until what it returns is called.
+// limit closes the connection when ctx ends, until the function that it returns is called.
 func (c *connection) limit(ctx context.Context) (release func()) {
-	stop := context.AfterFunc(ctx, c.close)
+	socket := c.socket // STARTTLS wraps it
+	stop := context.AfterFunc(ctx, func() { _ = socket.Close() })
 	return func() { stop() }
 }
 
-// close hangs up without a word: the relay may not be listening.
-func (c *connection) close() {
-	if c.socket != nil {
-		_ = c.socket.Close()
-	}
-}
+// close closes the connection without QUIT: the relay may not be listening.
+func (c *connection) close() { _ = c.socket.Close() }
 
-// errOfMail marks what the relay said of the mail at hand, not of itself.
-var errOfMail = errors.New("of the mail")
-
-// send says MAIL, RCPT and DATA (RFC 5321 §3.3) for one mail, and gives what the relay said on taking it.
-func (c *connection) send(ctx context.Context, m *Message, message *gomail.Msg) (string, error) {
+// send sends a mail, and returns the answer of a relay that took it.
+func (c *connection) send(ctx context.Context, m *Message, message *gomail.Msg, dotted func()) (string, error) {
 	defer c.limit(ctx)()
-	if err := c.smtp.UpdateDeadline(remaining(ctx)); err != nil {
-		return "", err
-	}
 	ascii := isASCII(m.To) && isASCII(m.From.Address)
-	if offered, _ := c.smtp.Extension("SMTPUTF8"); !offered && !ascii {
+	if !ascii && !c.offers("SMTPUTF8") {
 		return "", errNoUTF8
 	}
-	c.smtp.SkipSMTPUTF8(ascii) // a relay further on may refuse a mail that claims to need it
-	if err := c.smtp.Mail("<" + m.From.Address + ">"); err != nil {
-		return "", fmt.Errorf("%w: %w", errOfMail, err)
-	}
-	if err := c.smtp.Rcpt("<" + m.To + ">"); err != nil {
-		return "", fmt.Errorf("%w: %w", errOfMail, err)
-	}
-	body, err := c.smtp.Data()
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", errOfMail, err)
-	}
-	if _, err := message.WriteTo(body); err != nil {
-		return "", err
-	}
-	if err := body.Close(); err != nil {
-		return "", fmt.Errorf("%w: %w", errOfMail, err)
-	}
-	if said, ok := body.(*smtp.DataCloser); ok {
-		return said.ServerResponse(), nil
-	}
-	return "", nil
+	// utf8 only where it is needed: a relay further on may refuse a mail that claims to need SMTPUTF8.
+	return c.deliver(envelope{m.From.Address, m.To, !ascii}, func(to io.Writer) error {
+		_, err := message.WriteTo(to)
+		return err
+	}, dotted)
 }
+
+// answerTime is how long a kept connection may take to show that it still works.
+const answerTime = 3 * time.Second
 
 // forget makes the relay forget a mail that it refused, and reports whether the connection is good for another.
 func (c *connection) forget(ctx context.Context, failed error) bool {
 	var f *Failure
-	if !errors.As(failed, &f) || f.Reach == Unreached {
+	if !errors.As(failed, &f) || f.Reach == Unreached || f.Reach == Unknown {
 		return false
 	}
 	defer c.limit(ctx)()
-	return c.smtp.UpdateDeadline(answerTime) == nil && c.smtp.Reset() == nil
+	_, _, err := c.say(answerTime, 250, "RSET")
+	return err == nil
 }
 
-// answerTime is how long a kept connection may take to show that it still lives.
-const answerTime = 3 * time.Second
-
-// answers asks a kept connection whether it still lives (NOOP, RFC 5321 §4.1.1.9).
+// answers reports whether a kept connection still works (NOOP, RFC 5321 §4.1.1.9).
 func (c *connection) answers(ctx context.Context) bool {
 	defer c.limit(ctx)()
-	return c.smtp.UpdateDeadline(answerTime) == nil && c.smtp.Noop() == nil
-}
-
-// defaultTimeout bounds a try whose context has no deadline.
-const defaultTimeout = 25 * time.Second
-
-// remaining is how long ctx lasts; defaultTimeout where it has no end.
-func remaining(ctx context.Context) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return max(time.Until(deadline), time.Millisecond)
-	}
-	return defaultTimeout
+	_, _, err := c.say(answerTime, 250, "NOOP")
+	return err == nil
 }

@@ -74,8 +74,6 @@ func (i *idle) drain() {
 
 // quit says QUIT, and closes the connection even if the relay does not answer.
 func quit(c *connection) {
-	if c.smtp.UpdateDeadline(time.Second) == nil {
-		_ = c.smtp.Quit()
-	}
+	_, _, _ = c.say(time.Second, 221, "QUIT")
 	c.close()
 }

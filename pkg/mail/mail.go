@@ -48,6 +48,8 @@ const (
 	RefusedForNow
 	// RefusedForGood means that the relay will never take it.
 	RefusedForGood
+	// Unknown means that the whole mail was sent and no answer came: the relay may have taken it.
+	Unknown
 )
 
 // Failure is the reason why a mail was not sent.

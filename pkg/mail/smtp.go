@@ -6,52 +6,63 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/textproto"
 	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	gomail "github.com/wneessen/go-mail"
 )
 
-// SMTP sends mail through a relay. Connections are kept for a while between mails.
+// SMTP sends mail through a relay. Connections are kept for a while between mails. Times and Log may be changed before
+// the first mail.
 type SMTP struct {
+	Times Times
+	Log   *slog.Logger // gets a warning when encryption fails; nil logs nothing
+
 	host     string
-	port     int
+	port     string
 	user     string
 	password string
 	implicit bool // TLS from the first byte (RFC 8314 §3.3)
+	required bool // no mail without TLS and a good certificate
 	helo     string
 	tls      *tls.Config
 	tcp      func(ctx context.Context, network, address string) (net.Conn, error)
 	idle     idle
+
+	plainUntil atomic.Int64 // Unix milliseconds until when STARTTLS is not tried
 }
 
-// NewSMTP makes a sender from LATCHKEY_SMTP_URL: smtp://[user:password@]host[:587], or smtps://…[:465]. STARTTLS is
-// used where it is offered, and insisted on where there are credentials and the host is not this machine. helo is the
-// host name for EHLO: that of the public URL.
+// NewSMTP makes a sender from LATCHKEY_SMTP_URL: smtp://[user:password@]host[:587][?tls=required], or smtps://…[:465].
+// STARTTLS is used where it is offered. With tls=required, and with credentials for a host that is not this machine, it
+// is mandatory, and the certificate is checked. helo is the host name for EHLO: that of the public URL.
 //
 // Errors say what is wrong without the URL, which holds a password.
 func NewSMTP(rawURL, helo string) (*SMTP, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || (u.Scheme != "smtp" && u.Scheme != "smtps") || u.Hostname() == "" || u.Opaque != "" ||
-		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("want smtp://user:password@host:587 or smtps://user:password@host:465; " +
+		(u.Path != "" && u.Path != "/") || (u.RawQuery != "" && u.RawQuery != requireTLS) || u.Fragment != "" {
+		return nil, errors.New("want smtp://user:password@host:587, with ?" + requireTLS +
+			" at the end if need be, or smtps://user:password@host:465; " +
 			"are special characters in the password percent-encoded")
 	}
 	s := &SMTP{
-		host: u.Hostname(), port: 587, implicit: u.Scheme == "smtps", helo: HostLiteral(cmp.Or(helo, "localhost")),
-		tcp: new(net.Dialer).DialContext,
+		Times: standardTimes, host: u.Hostname(), port: "587", implicit: u.Scheme == "smtps",
+		required: u.RawQuery == requireTLS, helo: HostLiteral(cmp.Or(helo, "localhost")), tcp: new(net.Dialer).DialContext,
 	}
 	if s.implicit {
-		s.port = 465
+		s.port = "465"
 	}
 	if u.Port() != "" {
-		if s.port, err = strconv.Atoi(u.Port()); err != nil || s.port < 1 || s.port > 65535 {
-			return nil, errors.New("the port is not one")
+		if number, err := strconv.Atoi(u.Port()); err != nil || number < 1 || number > 65535 {
+			return nil, errors.New("the port is not a number from 1 to 65535")
 		}
+		s.port = u.Port()
 	}
 	if u.User != nil {
 		s.user = u.User.Username()
@@ -64,10 +75,14 @@ func NewSMTP(rawURL, helo string) (*SMTP, error) {
 	return s, nil
 }
 
-// Send hands a mail to the relay, in at most the time that ctx gives.
+// requireTLS is the query of a URL that insists on TLS.
+const requireTLS = "tls=required"
+
+// Send gives a mail to the relay, and returns the relay's answer. dotted is called when the whole mail was sent: from
+// then on the relay may have taken it, even if Send fails. The end of ctx breaks off.
 //
 // Errors: *Failure.
-func (s *SMTP) Send(ctx context.Context, m *Message) (string, error) {
+func (s *SMTP) Send(ctx context.Context, m *Message, dotted func()) (string, error) {
 	message, err := build(m)
 	if err != nil {
 		return "", &Failure{RefusedForGood, "the mail could not be written"}
@@ -76,7 +91,7 @@ func (s *SMTP) Send(ctx context.Context, m *Message) (string, error) {
 	if err != nil {
 		return "", failure(ctx, err)
 	}
-	answer, err := c.send(ctx, m, message)
+	answer, err := c.send(ctx, m, message, dotted)
 	if err != nil {
 		err = failure(ctx, err)
 	}
@@ -120,12 +135,14 @@ var errNoUTF8 = errors.New("the relay does not take addresses beyond ASCII")
 // authenticationCodes are the answers that are about our credentials, not about the mail (RFC 4954 §6).
 var authenticationCodes = []int{530, 534, 535, 538}
 
-// failure tells apart what the relay said of a mail, from what it said of itself, from silence.
+// failure tells an answer about a mail from an answer about the relay, and both from silence.
 func failure(ctx context.Context, err error) *Failure {
 	var said *textproto.Error
 	var network *net.OpError
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, errNoAnswer):
+		return &Failure{Unknown, "the relay did not say whether it took the mail"}
 	case errors.Is(err, errNoUTF8):
 		return &Failure{RefusedForGood, err.Error()}
 	case errors.As(err, &said):

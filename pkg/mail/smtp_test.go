@@ -52,7 +52,7 @@ func TestSecurityOfTheConnection(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			for range 3 {
-				answer, err := s.Send(ctx, sample("anna@example.com"))
+				answer, err := s.Send(ctx, sample("anna@example.com"), func() {})
 				require.NoError(t, err)
 				require.NotEmpty(t, answer)
 			}
@@ -171,7 +171,7 @@ func TestFailures(t *testing.T) {
 			if to == "" {
 				to = "anna@example.com"
 			}
-			_, err := s.Send(ctx, sample(to))
+			_, err := s.Send(ctx, sample(to), func() {})
 			require.Less(t, time.Since(begun), 3*time.Second)
 			var failed *mail.Failure
 			require.ErrorAs(t, err, &failed)
@@ -196,13 +196,13 @@ func TestConnectionsRecover(t *testing.T) {
 		return nil
 	})
 	for _, to := range []string{"good@example.com", "bad@example.com", "good@example.com"} {
-		_, err := s.Send(ctx, sample(to))
+		_, err := s.Send(ctx, sample(to), func() {})
 		require.Equal(t, strings.HasPrefix(to, "good"), err == nil)
 	}
 	require.Equal(t, 1, relay.Connections())
 	relay.Down(t)
 	relay.Up(t)
-	_, err := s.Send(ctx, sample("good@example.com"))
+	_, err := s.Send(ctx, sample("good@example.com"), func() {})
 	require.NoError(t, err)
 	require.Equal(t, 2, relay.Connections())
 }
@@ -232,7 +232,7 @@ func TestCredentialsWaitForEncryption(t *testing.T) {
 	require.NoError(t, err)
 	s := sender(t, relay, "smtp://user:secret@relay.example:"+u.Port())
 	mail.Redirect(s, u.Host)
-	_, err = s.Send(context.Background(), sample("anna@example.com"))
+	_, err = s.Send(context.Background(), sample("anna@example.com"), func() {})
 	var failed *mail.Failure
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, mail.Unreached, failed.Reach)
