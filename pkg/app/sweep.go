@@ -13,11 +13,13 @@ import (
 const (
 	sweepEvery = 10 * time.Minute
 	sweepBatch = 500
+	// sendLostEvery is how often messages without a job are looked for.
+	sendLostEvery = time.Minute
 	// keptAfter is how long rows are kept after their use, to explain what happened.
 	keptAfter = 30 * 24 * time.Hour
 )
 
-// Tasks are the periodic tasks. Each deletes old rows of one kind.
+// Tasks are the periodic tasks. Most delete old rows of one kind.
 func (a *App) Tasks() []queue.Task {
 	old := func(sweep func(context.Context, time.Time, int) (int, error)) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) { return sweep(ctx, a.Now().Add(-keptAfter), sweepBatch) }
@@ -35,7 +37,17 @@ func (a *App) Tasks() []queue.Task {
 		task("deliveries", old(a.Messages.Sweep)),
 		task("secrets", func(ctx context.Context) (int, error) { return a.Secrets.Sweep(ctx, sweepBatch) }),
 		{Name: "sweep audit", Every: sweepEvery, Run: a.sweepAudit},
+		{Name: "send lost messages", Every: sendLostEvery, Run: a.sendLost},
 	}
+}
+
+// sendLost queues jobs for messages that have none.
+func (a *App) sendLost(ctx context.Context) error {
+	n, err := a.Messages.SendLost(ctx)
+	if n > 0 {
+		a.Log.WarnContext(ctx, "messages had lost their jobs, and are sent now", "messages", n)
+	}
+	return err
 }
 
 // sweepAudit deletes events that are older than their portal's setting allows.

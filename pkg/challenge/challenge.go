@@ -112,7 +112,7 @@ func (s *Service) Issue(ctx context.Context, p *portal.Portal, m Request) (Issue
 			ID: id, Kind: m.Kind, Account: m.Account, Invitation: m.Invitation, Address: m.Address,
 			Typed:   m.Address.Typed(),
 			Purpose: string(m.Purpose), EmailDigest: addressDigest, Generation: secret.Generation, Locale: locale,
-			Network: network,
+			Network: network, ByAdministrator: m.ByAdministrator,
 		})
 		issued = Issued{Receipt: receipt, ResendAfter: secret.ResendAfter, ExpiresIn: m.TTL}
 		if err != nil {

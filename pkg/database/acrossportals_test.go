@@ -20,6 +20,7 @@ var acrossPortals = map[string][]string{
 	"pkg/account/repository.go": {"the portals of unverified registrations to sweep"},
 	"pkg/apikey/repository.go":  {"an operator lists or revokes any API key"},
 	"pkg/delivery/repository.go": {
+		"messages that lost their job are found at every portal",
 		"how much mail waits is counted over the whole installation", "old messages are swept at every portal",
 	},
 	"pkg/invitation/repository.go": {"the portals of invitations to sweep"},

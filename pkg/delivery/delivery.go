@@ -73,7 +73,9 @@ type Message struct {
 	EmailDigest digest.Digest
 	Generation  int64
 	Locale      string
-	Network     string // where the request came from, shown in the message; "" shows nothing
+	// ByAdministrator says that no person waits for the message.
+	ByAdministrator bool
+	Network         string // where the request came from, shown in the message; "" shows nothing
 }
 
 // Invitation names an invitation and one of its codes.
@@ -110,7 +112,10 @@ type Delivery struct {
 	Network        string
 	Status         Status
 	ProviderAnswer string
+	Attempts       int64 // tries so far
 	CreatedAt      time.Time
+	// HeldUntil is until when the message is held for a worker, by the database's clock; nil for no lease.
+	HeldUntil *time.Time
 }
 
 // OnItsWay reports whether the message is still to be sent.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
@@ -39,6 +40,7 @@ type row struct {
 	CreatedAt      int64
 	SentAt         *int64
 	NextAttemptAt  *int64
+	HeldUntil      *int64
 }
 
 // TableName is the table of messages.
@@ -58,7 +60,7 @@ func (r row) delivery() (*Delivery, error) {
 		PortalID: r.PortalID, ID: r.ID, Kind: r.Kind, Channel: r.Channel, Masked: r.Masked, AccountID: r.AccountID,
 		InvitationID: r.InvitationID, Purpose: r.Purpose, Generation: r.Generation, Locale: r.Locale,
 		Network: r.Network, Status: r.Status, ProviderAnswer: r.ProviderAnswer,
-		CreatedAt: time.UnixMilli(r.CreatedAt).UTC(),
+		Attempts: r.Attempts, CreatedAt: time.UnixMilli(r.CreatedAt).UTC(), HeldUntil: database.Time(r.HeldUntil),
 	}
 	return d, d.EmailDigest.Scan(r.Subject)
 }
@@ -97,10 +99,45 @@ func (r repository) list(ctx context.Context, portalID ids.Portal, wanted []ids.
 	return messages, nil
 }
 
-// begin counts a try.
-func (r repository) begin(ctx context.Context, d *Delivery) error {
-	return database.Err(r.db.From(ctx).Model(&row{}).Where("portal_id = ? AND id = ?", d.PortalID, d.ID).
-		Update("attempts", gorm.Expr("attempts + 1")).Error)
+// now is SQL of the database's time in Unix milliseconds. Leases use it because the clocks of instances differ.
+func (r repository) now() string {
+	if r.db.Dialect() == database.SQLite {
+		return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	}
+	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+}
+
+// later is the database's time after a duration.
+func (r repository) later(duration time.Duration) clause.Expr {
+	return gorm.Expr(r.now()+" + ?", duration.Milliseconds())
+}
+
+// begin counts a try and takes the lease of a message, unless another worker has it. One statement decides.
+func (r repository) begin(ctx context.Context, d *Delivery) (bool, error) {
+	held := r.db.From(ctx).Model(&row{}).Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).
+		Where("held_until IS NULL OR held_until <= " + r.now()).
+		Updates(map[string]any{"attempts": gorm.Expr("attempts + 1"), "held_until": r.later(Lease)})
+	return held.RowsAffected == 1, database.Err(held.Error)
+}
+
+// hold extends the lease of a message that is still to be sent.
+func (r repository) hold(ctx context.Context, d *Delivery, duration time.Duration) error {
+	return database.Err(r.db.From(ctx).Model(&row{}).
+		Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).
+		Update("held_until", r.later(duration)).Error)
+}
+
+// overdue reads messages, oldest first and after last, that should have been tried before a time and are not held.
+func (r repository) overdue(ctx context.Context, before time.Time, last overdue, limit int) ([]overdue, error) {
+	ctx = database.AcrossPortals(ctx, "messages that lost their job are found at every portal")
+	var found []overdue
+	err := r.db.From(ctx).Model(&row{}).Select("portal_id", "id", "created_at").
+		Where("status IN ? AND created_at < ?", onItsWay, before.UnixMilli()).
+		Where("next_attempt_at IS NULL OR next_attempt_at < ?", before.UnixMilli()).
+		Where("held_until IS NULL OR held_until < "+r.now()).
+		Where("(created_at, id) > (?, ?)", last.CreatedAt, last.ID).
+		Order("created_at, id").Limit(limit).Scan(&found).Error
+	return found, database.Err(err)
 }
 
 // outcome is the result of a try.
@@ -108,15 +145,20 @@ type outcome struct {
 	status     Status
 	answer     string
 	sent, next *time.Time
+	hold       time.Duration // how long nobody may send the message again
 }
 
 // note writes the outcome of a message that is still to be sent. A final status stays as it is.
 func (r repository) note(ctx context.Context, d *Delivery, o outcome) error {
+	var held any
+	if o.hold > 0 {
+		held = r.later(o.hold)
+	}
 	return database.Err(r.db.From(ctx).Model(&row{}).
 		Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).
 		Updates(map[string]any{
 			"status": o.status, "provider_answer": o.answer, "sent_at": database.Millis(o.sent),
-			"next_attempt_at": database.Millis(o.next),
+			"next_attempt_at": database.Millis(o.next), "held_until": held,
 		}).Error)
 }
 
@@ -132,15 +174,15 @@ func (r repository) forget(
 		}).Error)
 }
 
-// waiting is since when the oldest untried message waits (nil for none), and how many refused ones are older than
-// before. In raw SQL, because one read of the partial index gives both.
-func (r repository) waiting(ctx context.Context, before time.Time) (untried *time.Time, refused int, err error) {
+// waiting is since when the oldest untried message waits (nil for none), and how many tried ones are older than before.
+// In raw SQL, because one read of the partial index gives both.
+func (r repository) waiting(ctx context.Context, before time.Time) (untried *time.Time, tried int, err error) {
 	ctx = database.AcrossPortals(ctx, "how much mail waits is counted over the whole installation")
 	var oldest *int64
-	err = r.db.From(ctx).Raw(`SELECT MIN(CASE WHEN status = 'queued' THEN created_at END),
-			COUNT(CASE WHEN status = 'delayed' AND created_at < ? THEN 1 END)
-		FROM deliveries WHERE status IN ('queued', 'delayed')`, before.UnixMilli()).Row().Scan(&oldest, &refused)
-	return database.Time(oldest), refused, database.Err(err)
+	err = r.db.From(ctx).Raw(`SELECT MIN(CASE WHEN status = 'queued' AND attempts = 0 THEN created_at END),
+			COUNT(CASE WHEN (status = 'delayed' OR attempts > 0) AND created_at < ? THEN 1 END)
+		FROM deliveries WHERE status IN ('queued', 'delayed')`, before.UnixMilli()).Row().Scan(&oldest, &tried)
+	return database.Time(oldest), tried, database.Err(err)
 }
 
 // sweep deletes old rows in small batches. In raw SQL, because DELETE has no LIMIT.

@@ -81,13 +81,20 @@ func (s *Service) SendAll(ctx context.Context, p *portal.Portal, messages []Mess
 		if err := s.repo.insert(ctx, queued); err != nil {
 			return err
 		}
+		turn := queue.Turn{Urgency: queue.Waiting, Owner: p.ID.String()}
+		switch {
+		case len(messages) > 1:
+			turn.Urgency = queue.Bulk
+		case messages[0].ByAdministrator:
+			turn.Urgency = queue.Single
+		}
 		var jobs []queue.Job
 		for _, d := range queued {
 			if d.OnItsWay() {
 				jobs = append(jobs, Job{p.ID, d.ID})
 			}
 		}
-		return s.queue.Insert(ctx, jobs...)
+		return s.queue.Insert(ctx, turn, jobs...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("queue a message: %w", err)

@@ -23,7 +23,7 @@ type degradedCache struct {
 }
 
 // Degraded reports whether mail is backing up: a message was not tried for a minute, the relay is away, or several
-// messages were refused for now for over a minute. Trouble with one recipient does not count, because it would reveal to
+// messages were tried for over a minute. Trouble with one recipient does not count, because it would reveal to
 // a stranger that the recipient has an account. While the database does not answer, the last result stays.
 func (s *Service) Degraded(ctx context.Context) bool {
 	s.degraded.mu.Lock()
@@ -32,11 +32,11 @@ func (s *Service) Degraded(ctx context.Context) bool {
 		return s.degraded.found
 	}
 	before := s.clock.Now().Add(-backedUp)
-	untried, refused, err := s.repo.waiting(ctx, before)
+	untried, tried, err := s.repo.waiting(ctx, before)
 	if err != nil {
 		return s.degraded.found || s.outage.Known()
 	}
 	s.degraded.lookedAt = time.Now()
-	s.degraded.found = s.outage.Known() || refused >= mail.ManyRefused || untried != nil && untried.Before(before)
+	s.degraded.found = s.outage.Known() || tried >= mail.ManyRefused || untried != nil && untried.Before(before)
 	return s.degraded.found
 }

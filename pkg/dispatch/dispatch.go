@@ -33,16 +33,14 @@ type Dependencies struct {
 	Now         clock.Clock
 
 	FirstRetry  time.Duration // the pause after a first refusal; 0 means 20 s
-	SendTimeout time.Duration // of one try to send; 0 means 25 s
+	SendTimeout time.Duration // of one try to send; 0 means the sender's times
 	ProbeEvery  time.Duration // how often a relay that was away is tried; 0 means 5 s
 }
 
 const (
 	// firstRetry makes the first retry come within 30 s: the queue looks for due jobs every 5 s.
 	firstRetry = 20 * time.Second
-	// sendTimeout leaves a job time to note the outcome before queue.JobTimeout ends it.
-	sendTimeout = 25 * time.Second
-	probeEvery  = 5 * time.Second
+	probeEvery = 5 * time.Second
 )
 
 // Service sends messages while its queue is started. It is safe for concurrent use.
@@ -54,6 +52,7 @@ type Service struct {
 	secrets     *onetime.Service
 	invitations *invitation.Service
 	outage      *mail.Outage
+	domains     *mail.Domains
 	sender      *mail.SMTP
 	inbox       *Inbox
 	log         *slog.Logger
@@ -66,19 +65,16 @@ type Service struct {
 func NewService(with Dependencies) *Service {
 	s := &Service{
 		queue: with.Queue, messages: with.Messages, portals: with.Portals, accounts: with.Accounts, secrets: with.Secrets,
-		invitations: with.Invitations, outage: with.Outage, sender: with.Sender, inbox: with.Inbox, log: with.Log,
+		invitations: with.Invitations, outage: with.Outage, domains: mail.NewDomains(), sender: with.Sender, inbox: with.Inbox, log: with.Log,
 		clock: with.Now, firstRetry: with.FirstRetry, sendTimeout: with.SendTimeout, probeEvery: with.ProbeEvery,
 	}
 	if s.firstRetry == 0 {
 		s.firstRetry = firstRetry
 	}
-	if s.sendTimeout == 0 {
-		s.sendTimeout = sendTimeout
-	}
 	if s.probeEvery == 0 {
 		s.probeEvery = probeEvery
 	}
-	queue.Register(s.queue, s.work)
+	queue.Register(s.queue, queue.NoLimit, s.work)
 	s.queue.While(s.probe)
 	return s
 }

@@ -69,7 +69,7 @@ func TestDegradedByManyRecipients(t *testing.T) {
 	f.skew.Store(int64(2 * time.Minute))
 	require.False(t, s.Degraded(context.Background()))
 	for _, name := range []string{"two", "three", "four", "five"} {
-		m := f.reset(f.person(name+"@example.com", ""))
+		m := f.reset(f.person(name+"@"+name+".example", ""))
 		f.send(s, m)
 		f.becomes(m.ID, delivery.Delayed)
 	}
@@ -87,12 +87,14 @@ func TestSweep(t *testing.T) {
 		s := f.started(nil)
 		for range 5 {
 			m := f.reset(f.person(uuid.NewString()+"@example.com", ""))
+			m.Kind, m.Address = delivery.Confirm, m.Account.Email // of a kind that is counted
 			f.send(s, m)
 			f.becomes(m.ID, delivery.Sent)
 		}
 		f.skew.Store(int64(delivery.Kept))
 		kept := f.reset(f.person("kept@example.com", ""))
-		kept.Kind = delivery.PasswordChanged // what the others carry has expired
+		kept.Kind = delivery.AlreadyRegistered // the secrets of the others have expired
+		kept.Address = kept.Account.Email
 		f.send(s, kept)
 		f.becomes(kept.ID, delivery.Sent)
 

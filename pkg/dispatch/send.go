@@ -42,16 +42,19 @@ func (s *Service) write(p *portal.Portal, d *delivery.Delivery, to recipient) (*
 	return &outgoing{m, to.secret.token, to.secret.code, l.Link, p.Slug}, nil
 }
 
-// send hands the mail on and notes the outcome.
-func (s *Service) send(ctx context.Context, d *delivery.Delivery, o *outgoing, carried secret) (again time.Duration, err error) {
-	begun := time.Now()
-	answer, err := s.handOn(ctx, d, o)
+// send gives the mail to the relay and notes the outcome.
+func (s *Service) send(
+	ctx context.Context, d *delivery.Delivery, o *outgoing, to recipient,
+) (outcome mail.Outcome, again time.Duration, err error) {
+	begun, dotted := time.Now(), new(moment)
+	answer, err := s.handOn(ctx, d, o, dotted)
+	answer = clean(answer, o)
 	if err == nil {
 		if s.inbox != nil {
 			s.inbox.add(o)
 		}
 		s.wakeIf(ctx, s.outage.Succeeded())
-		return 0, s.end(ctx, d, delivery.Sent, clean(answer, o))
+		return mail.Outcome{Sent: true}, 0, s.end(ctx, d, delivery.Sent, answer)
 	}
 	f := &mail.Failure{Answer: "the message could not be handed on"}
 	_ = errors.As(err, &f)
@@ -59,24 +62,35 @@ func (s *Service) send(ctx context.Context, d *delivery.Delivery, o *outgoing, c
 	s.log.WarnContext(ctx, "a message was not sent", slog.String("kind", string(d.Kind)),
 		slog.String("portal", o.portal), slog.String("delivery", d.ID.String()),
 		slog.Bool("for_good", f.Reach == mail.RefusedForGood), slog.String("answer", answer))
+	outcome = mail.Outcome{Reach: f.Reach, Answer: answer}
+	hold := time.Duration(0)
 	switch f.Reach {
 	case mail.RefusedForGood:
 		s.wakeIf(ctx, s.outage.RefusedForGood())
-		return 0, s.end(ctx, d, delivery.Failed, answer)
+		return outcome, 0, s.end(ctx, d, delivery.Failed, answer)
 	case mail.RefusedForNow:
-		s.wakeIf(ctx, s.outage.RefusedForNow(d.ID.UUID))
+		s.wakeIf(ctx, s.outage.RefusedForNow(domainOf(to.address)))
+	case mail.Unknown:
+		hold = max(0, s.sender.Times.Taken-dotted.ago())
 	default:
 		s.outage.Unreached(begun, answer, s.probeEvery)
 	}
-	return s.delay(ctx, d, carried, answer)
+	again, err = s.delay(ctx, d, to.secret, answer, hold)
+	return outcome, again, err
 }
 
 // handOn gives the mail to the relay, or notes it in the log where none is configured. Errors: *mail.Failure.
-func (s *Service) handOn(ctx context.Context, d *delivery.Delivery, o *outgoing) (answer string, err error) {
+func (s *Service) handOn(
+	ctx context.Context, d *delivery.Delivery, o *outgoing, dotted *moment,
+) (answer string, err error) {
 	if s.sender != nil {
-		ctx, cancel := context.WithTimeout(ctx, s.sendTimeout)
-		defer cancel()
-		return s.sender.Send(ctx, o.Message, func() {})
+		if s.sendTimeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, s.sendTimeout)
+			defer cancel()
+		}
+		defer s.keepHeld(ctx, d, dotted)()
+		return s.sender.Send(ctx, o.Message, dotted.isNow)
 	}
 	text := "mail is not configured: a message was not sent"
 	if s.inbox != nil {

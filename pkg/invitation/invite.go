@@ -186,5 +186,6 @@ func (s *Service) message(p *portal.Portal, i *Invitation) delivery.Message {
 	return delivery.Message{
 		ID: i.DeliveryID, Kind: delivery.Invited, Invitation: &delivery.Invitation{ID: i.ID, Counter: i.counter},
 		Address: i.Email, Typed: i.Email.Typed(), EmailDigest: s.digestOf(p, i), Locale: i.Locale,
+		ByAdministrator: true,
 	}
 }

@@ -15,3 +15,10 @@ func Redirect(s *SMTP, address string) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 }
+
+// Remembered is how many domains are remembered.
+func Remembered(d *Domains) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.of)
+}

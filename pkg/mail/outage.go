@@ -3,15 +3,12 @@ package mail
 import (
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
-// ManyRefused is how many different mails in a row may be refused for now before the relay is suspected instead of the
-// recipients.
+// ManyRefused is how many domains in a row may refuse mail for now before the relay is suspected instead of them.
 const ManyRefused = 5
 
-// Outage is what this process knows of the relay: whether a try is worth while now, and when the relay came back. Every
+// Outage is what this process knows of the relay: whether a try makes sense now, and when the relay came back. Every
 // instance finds out for itself. It uses the real clock and is safe for concurrent use.
 type Outage struct {
 	mu sync.Mutex
@@ -26,15 +23,21 @@ type Outage struct {
 	sent       time.Time
 	// endedAt is when an outage ended whose last mails may not have noted their pause yet.
 	endedAt time.Time
-	refused map[uuid.UUID]struct{}
+	// wokenAt is when waiting mails were last made due.
+	wokenAt time.Time
+	refused map[string]struct{} // domains
 }
 
 // NewOutage knows nothing of the relay yet.
 func NewOutage() *Outage { return &Outage{unsure: true} }
 
-// aftermath is how long after an outage its mails are looked for once more: a job notes its pause some time after the
-// failed try.
-const aftermath = 2 * time.Second
+const (
+	// aftermath is how long after an outage its mails are made due once more: a job notes its pause some time after the
+	// failed try.
+	aftermath = 2 * time.Second
+	// wakeEvery is the least time between two ends of an outage at which all waiting mails are made due.
+	wakeEvery = 4 * time.Second
+)
 
 // WorthTrying reports whether a mail should be sent now. While the relay is away it lets one through in each interval, so
 // that the others need not wait for a failure. Otherwise answer says why not.
@@ -51,7 +54,7 @@ func (o *Outage) WorthTrying(interval time.Duration) (answer string, ok bool) {
 	return "", true
 }
 
-// Succeeded notes that a mail was sent, and reports whether an outage may have ended with it.
+// Succeeded notes that a mail was sent, and reports whether an outage ended, so that waiting mails should be tried.
 func (o *Outage) Succeeded() (over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -60,20 +63,21 @@ func (o *Outage) Succeeded() (over bool) {
 	return o.answered(over)
 }
 
-// RefusedForNow notes that the relay answers but does not take a mail yet, and reports whether it was away.
-func (o *Outage) RefusedForNow(id uuid.UUID) (over bool) {
+// RefusedForNow notes that the relay answers but does not take a mail to a domain yet, and reports whether an outage
+// ended.
+func (o *Outage) RefusedForNow(domain string) (over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.refused == nil {
-		o.refused = make(map[uuid.UUID]struct{})
+		o.refused = make(map[string]struct{})
 	}
 	if len(o.refused) < ManyRefused {
-		o.refused[id] = struct{}{}
+		o.refused[domain] = struct{}{}
 	}
 	return o.answered(o.away)
 }
 
-// RefusedForGood notes that the relay answers, and reports whether it was away.
+// RefusedForGood notes that the relay answers, and reports whether an outage ended.
 func (o *Outage) RefusedForGood() (over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,25 +87,30 @@ func (o *Outage) RefusedForGood() (over bool) {
 // answered notes that the relay answered. The caller holds o.mu.
 func (o *Outage) answered(over bool) bool {
 	o.away, o.unsure = false, false
-	if over {
-		o.endedAt = time.Now()
+	if !over {
+		return false
 	}
-	return over
+	o.endedAt = time.Now()
+	if o.endedAt.Sub(o.wokenAt) < wakeEvery {
+		return false // Stragglers makes up for it
+	}
+	o.wokenAt = o.endedAt
+	return true
 }
 
-// Stragglers reports, once after each outage, that its last mails should have noted their pauses by now.
+// Stragglers reports, once after each outage, that its last mails should have noted their pauses by now and are to be
+// tried.
 func (o *Outage) Stragglers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.endedAt.IsZero() || time.Since(o.endedAt) < aftermath {
 		return false
 	}
-	o.endedAt = time.Time{}
+	o.endedAt, o.wokenAt = time.Time{}, time.Now()
 	return true
 }
 
-// Unreached notes that a try, begun at some time, did not get through. If another mail was sent since, the relay is not
-// at fault.
+// Unreached notes that a try did not get through. If another mail was sent since it began, the relay is not at fault.
 func (o *Outage) Unreached(begun time.Time, answer string, interval time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -114,7 +123,7 @@ func (o *Outage) Unreached(begun time.Time, answer string, interval time.Duratio
 // probeEveryNth is after how many probes a relay is tried that answers: it may be right to refuse.
 const probeEveryNth = 6
 
-// Suspected reports whether the relay should be probed with a mail that would otherwise still wait. nth counts the calls.
+// Suspected reports whether the relay should be probed with a waiting mail. nth counts the calls.
 func (o *Outage) Suspected(nth int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -14,9 +14,16 @@ import (
 // Job is the arguments of a job, which are stored as JSON. Its Kind names the kind of job in the queue's table.
 type Job = river.JobArgs
 
-// Register has work called for each job of its kind. work returns after what time to run the job again; 0 ends it.
-func Register[J Job](q *Queue, work func(ctx context.Context, job J) (again time.Duration)) {
-	river.AddWorker(q.workers, &worker[J]{queue: q, work: work})
+// NoLimit is the limit of jobs that may run for as long as they need.
+//
+// River runs a job again that ran for rescueAfter, because its process may have been killed. Such a job must notice when
+// it runs twice at once.
+const NoLimit = time.Duration(-1)
+
+// Register has work called for each job of its kind. work returns the pause before the job is run again; 0 ends it. Its
+// context ends after limit.
+func Register[J Job](q *Queue, limit time.Duration, work func(ctx context.Context, job J) (again time.Duration)) {
+	river.AddWorker(q.workers, &worker[J]{queue: q, limit: limit, work: work})
 }
 
 // worker works on the jobs of one kind.
@@ -24,8 +31,12 @@ type worker[J Job] struct {
 	river.WorkerDefaults[J]
 
 	queue *Queue
+	limit time.Duration
 	work  func(context.Context, J) time.Duration
 }
+
+// Timeout is when the context of a job ends.
+func (w *worker[J]) Timeout(*river.Job[J]) time.Duration { return w.limit }
 
 // Work runs a job once.
 func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
@@ -38,7 +49,7 @@ func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
 }
 
 // Insert adds jobs in the transaction of ctx: they run if it commits.
-func (q *Queue) Insert(ctx context.Context, jobs ...Job) error {
+func (q *Queue) Insert(ctx context.Context, turn Turn, jobs ...Job) error {
 	tx, ok := database.SQLTx(q.db.From(ctx))
 	if !ok {
 		return errors.New("queue: a job is inserted in a transaction")
@@ -47,12 +58,13 @@ func (q *Queue) Insert(ctx context.Context, jobs ...Job) error {
 	case 0:
 		return nil
 	case 1:
-		_, err := q.inserter.InsertTx(ctx, tx, jobs[0], nil)
+		at := q.turns.take(turn, 1, time.Now())[0]
+		_, err := q.inserter.InsertTx(ctx, tx, jobs[0], turn.Urgency.options(at))
 		return database.Err(err)
 	}
 	many := make([]river.InsertManyParams, len(jobs))
-	for i, args := range jobs {
-		many[i].Args = args
+	for i, at := range q.turns.take(turn, len(jobs), time.Now()) {
+		many[i] = river.InsertManyParams{Args: jobs[i], InsertOpts: turn.Urgency.options(at)}
 	}
 	_, err := q.inserter.InsertManyFastTx(ctx, tx, many)
 	return database.Err(err)

@@ -28,7 +28,7 @@ func TestJobs(t *testing.T) {
 		ctx := context.Background()
 		var runs, undone atomic.Int32
 		q := started(t, db, new(syncBuffer), func(q *queue.Queue) {
-			queue.Register(q, func(_ context.Context, job note) time.Duration {
+			queue.Register(q, 0, func(_ context.Context, job note) time.Duration {
 				if job.Text == "undone" {
 					undone.Add(1)
 				}
@@ -40,11 +40,11 @@ func TestJobs(t *testing.T) {
 		})
 		refused := errors.New("refused")
 		require.ErrorIs(t, db.InTx(ctx, func(ctx context.Context) error {
-			require.NoError(t, q.Insert(ctx, note{"undone"}))
+			require.NoError(t, q.Insert(ctx, queue.Turn{}, note{"undone"}))
 			return refused
 		}), refused)
-		require.Error(t, q.Insert(ctx, note{"undone"}), "outside a transaction")
-		require.NoError(t, db.InTx(ctx, func(ctx context.Context) error { return q.Insert(ctx, note{"kept"}) }))
+		require.Error(t, q.Insert(ctx, queue.Turn{}, note{"undone"}), "outside a transaction")
+		require.NoError(t, db.InTx(ctx, func(ctx context.Context) error { return q.Insert(ctx, queue.Turn{}, note{"kept"}) }))
 
 		for want, wake := range []func(context.Context, string) error{q.WakeOne, q.WakeAll} {
 			require.Eventually(t, func() bool {

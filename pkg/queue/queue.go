@@ -18,14 +18,20 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 )
 
 const (
-	// concurrentJobs is how many jobs an instance works on at once, so that one that hangs holds up no other.
-	concurrentJobs = 10
-	// JobTimeout is how long a job may run before its context ends. It has a few seconds more to note its outcome.
+	// concurrentJobs is how many jobs an instance works on at once, bulk jobs not counted. Most of them wait for a mail
+	// relay, so that there can be many.
+	concurrentJobs = 24
+	// bulkJobs is how many bulk jobs an instance works on at once.
+	bulkJobs = 5
+	// bulkPoll is how often bulk jobs are looked for where no notification says that there are any.
+	bulkPoll = time.Second
+	// JobTimeout is how long a task may run before its context ends. It has a few seconds more to note its outcome.
 	JobTimeout = 27 * time.Second
 	// rescueAfter is after how long a job counts as left behind by a killed process, and is run again.
 	rescueAfter = 30 * time.Second
@@ -40,6 +46,7 @@ type Queue struct {
 	db       *database.DB
 	log      *slog.Logger // sampled
 	inserter *river.Client[*sql.Tx]
+	turns    turns
 
 	workers    *river.Workers
 	tasks      []Task
@@ -81,6 +88,7 @@ func (q *Queue) config() *river.Config {
 		CompletedJobRetentionPeriod: 10 * time.Minute,
 		ReindexerSchedule:           river.NeverSchedule(), // autovacuum does
 		RetryPolicy:                 retrySoon{},
+		Hooks:                       []rivertype.Hook{river.HookInsertBeginFunc(makeReady)},
 		Logger:                      q.log,
 	}
 }
@@ -103,7 +111,9 @@ func (q *Queue) start(ctx context.Context) (err error) {
 		return errors.New("it is started already")
 	}
 	config := q.config()
-	config.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: concurrentJobs}}
+	config.Queues = map[string]river.QueueConfig{
+		river.QueueDefault: {MaxWorkers: concurrentJobs}, bulkQueue: {MaxWorkers: bulkJobs, FetchPollInterval: bulkPoll},
+	}
 	config.Workers, config.PeriodicJobs = q.workers, periodic(q.tasks)
 
 	ctx = context.WithoutCancel(ctx) // River would take the end of ctx for a hard stop

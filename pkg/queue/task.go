@@ -9,7 +9,7 @@ import (
 )
 
 // taskPriority lets every job that a person waits for go before tasks.
-const taskPriority = river.PriorityDefault + 1
+const taskPriority = river.PriorityDefault + int(Bulk) + 1
 
 // Task runs periodically, on one instance at a time: soon after an instance starts, and then every Every.
 type Task struct {

@@ -174,8 +174,10 @@ func TestSecretsCostTheSame(t *testing.T) {
 		o := &apitest.MailHarness{Harness: apitest.New(t, db)}
 		p := o.Portal(t, apitest.Object{"enumeration": "private"})
 		o.Account(t, p)
-		o.PostInvitation(t, p, apitest.Object{"email": "invited@example.com"}).Status(http.StatusCreated)
-		o.PostInvitation(t, p, apitest.Object{"email": "outdated@example.com", "expires_in": 60}).Status(http.StatusCreated)
+		// Not mailed: the row of a mail that an administrator caused would be there already.
+		o.PostInvitation(t, p, apitest.Object{"email": "invited@example.com", "send": false}).Status(http.StatusCreated)
+		o.PostInvitation(t, p, apitest.Object{"email": "outdated@example.com", "expires_in": 60, "send": false}).
+			Status(http.StatusCreated)
 		o.Clock.Advance(time.Minute)
 		for _, path := range []string{
 			"/registrations", "/registrations", "/password-resets", "/confirmations/verify", "/password-resets/verify",
