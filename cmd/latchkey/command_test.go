@@ -169,7 +169,7 @@ func TestVersion(t *testing.T) {
 	require.Regexp(t, `^latchkey \S+ .*`+runtime.Version()+`\n$`, succeed(t, "version"))
 }
 
-// A database that does not answer is waited for; whoever ends the wait is told what was wrong.
+// A command waits for a database that does not answer. The end of the wait names the reason.
 func TestDatabaseThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

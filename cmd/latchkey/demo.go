@@ -71,7 +71,8 @@ func (s *serveCommand) prepareDemo(ctx context.Context, a *app.App, options app.
 	}
 	public := s.PublicURL.String()
 	var text strings.Builder
-	fmt.Fprintf(&text, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n", p.Slug, demoPassword)
+	fmt.Fprintf(&text, "Latchkey, for development: the portal %q, whose accounts have the password %q:\n",
+		p.Slug, demoPassword)
 	for _, a := range demoAccounts {
 		fmt.Fprintf(&text, demoLine, a.email, a.about)
 	}

@@ -28,7 +28,7 @@ var demoInvitations = []struct {
 }{
 	{email: waitingInvitation, roles: []string{"editor"}, send: true},
 	{email: expiredInvitation, roles: []string{}, ago: 25 * time.Hour, term: 24 * time.Hour},
-	{email: resentInvitation, roles: []string{}, ago: 5 * time.Minute}, // its second code is the one that is mailed
+	{email: resentInvitation, roles: []string{}, ago: 5 * time.Minute}, // its second code is mailed
 }
 
 // makeInvitations invites everybody who is not invited yet, some in the past, and returns the lines that describe it.
@@ -92,8 +92,10 @@ func (h *history) newest(ctx context.Context, of email.Address) (*invitation.Inv
 	return nil, err
 }
 
-// resend gives an invitation that has its first code a second one, which supersedes it, and tells the first.
-func (h *history) resend(ctx context.Context, i *invitation.Invitation) (renewed *invitation.Invitation, older string, err error) {
+// resend gives an invitation a second code, which supersedes the first, and returns the first.
+func (h *history) resend(
+	ctx context.Context, i *invitation.Invitation,
+) (renewed *invitation.Invitation, older string, err error) {
 	if i == nil || i.Status(time.Now()) != invitation.Pending || !i.IssuedAt.Equal(i.CreatedAt) {
 		return i, "", nil
 	}
@@ -108,7 +110,7 @@ func (h *history) resend(ctx context.Context, i *invitation.Invitation) (renewed
 	return renewed, older, err
 }
 
-// tell says what has become of an invitation. The code of one that ran out is told as well, to be tried.
+// tell prints the state of an invitation. The code of an expired one is printed, too, so that it can be tried.
 func (h *history) tell(i *invitation.Invitation, older string) (string, error) {
 	if i == nil {
 		return "has an account by now", nil

@@ -161,7 +161,7 @@ func TestDevStartsUpToTheCap(t *testing.T) {
 	require.NotRegexp(t, olderLine, again.greeting(t))
 }
 
-// Without --dev there is no inbox, whoever asks for it.
+// Without --dev there is no inbox.
 func TestInboxIsForDevelopersAlone(t *testing.T) {
 	t.Parallel()
 	p := serve(t, []string{"LATCHKEY_OPERATOR_KEY=" + operatorKey})

@@ -92,7 +92,7 @@ func TestDevTellsTheAddressThatItListensOn(t *testing.T) {
 	p.stop(t)
 }
 
-// requirePrivateFiles wants the database, what SQLite keeps beside it, and the key, readable by their owner alone.
+// requirePrivateFiles wants the database, SQLite's other files and the key to be readable by their owner alone.
 func requirePrivateFiles(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

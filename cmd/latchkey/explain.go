@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/locale"
 )
 
-// explained says a fault in words, for a person at a terminal.
+// explained puts a fault into words, for a person at a terminal.
 func explained(err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -17,8 +17,9 @@ func explained(err error) error {
 	}
 	words := []string{locale.Text(locale.Default, "problem."+string(f.Code)+".detail", nil)}
 	for _, field := range f.Fields {
+		limits := locale.Data{"limit": field.Limit, "allowed": field.Allowed}
 		words = append(words, fmt.Sprintf("%s: %s", strings.TrimPrefix(field.Pointer, "/"),
-			locale.Text(locale.Default, "field."+string(field.Code), locale.Data{"limit": field.Limit, "allowed": field.Allowed})))
+			locale.Text(locale.Default, "field."+string(field.Code), limits)))
 	}
 	return errors.New(strings.Join(words, "\n  "))
 }

@@ -40,8 +40,9 @@ func (i *inviteCommand) Run(ctx context.Context, to output) error {
 		return err
 	}
 	return withDatabase(ctx, i.Database, to, func(ctx context.Context, db *database.DB) error {
-		// The public URL stands in the mail alone, which a server sends that knows it.
-		options, err := appOptions(config.Server{Database: i.Database, PublicURL: config.DefaultPublicURL}, db, newLogger(i.Database, to.Log))
+		// Any public URL will do: only mail contains it, and a server sends the mail.
+		server := config.Server{Database: i.Database, PublicURL: config.DefaultPublicURL}
+		options, err := appOptions(server, db, newLogger(i.Database, to.Log))
 		if err != nil {
 			return err
 		}
@@ -161,8 +162,8 @@ func notInvited(p *portal.Portal, err error) error {
 	calls := "/v1/admin/portals/" + p.Slug
 	switch id, named := f.Members["invitation_id"]; {
 	case f.Code == fault.InvitationPending && named:
-		return fmt.Errorf("%w\n  send it again, with a new code: POST %s/invitations/%s/resend\n  delete it: DELETE %[2]s/invitations/%[3]s",
-			explained(err), calls, id)
+		return fmt.Errorf("%w\n  send it again, with a new code: POST %s/invitations/%s/resend\n"+
+			"  delete it: DELETE %[2]s/invitations/%[3]s", explained(err), calls, id)
 	case f.Code == fault.EmailAlreadyRegistered:
 		return fmt.Errorf("%w\n  give the account a role: PATCH %s/accounts/{id}", explained(err), calls)
 	}

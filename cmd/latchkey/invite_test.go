@@ -86,9 +86,9 @@ func TestInviteTheFirstAdministrator(t *testing.T) {
 	})
 }
 
-// Beside a server that runs, the mail goes out at once and holds the code and the link that were printed; with --no-send
+// While a server runs, the mail goes out at once and holds the code and the link that were printed; with --no-send
 // none does.
-func TestInviteBesideAServer(t *testing.T) {
+func TestInviteWhileAServerRuns(t *testing.T) {
 	onEachAtOnce(t, func(t *testing.T, d database.Dialect) {
 		relay := smtptest.New(t, smtptest.Options{})
 		i := newInviter(t, databasetest.BlankURL(t, d))
@@ -123,7 +123,7 @@ func TestInviteBesideAServer(t *testing.T) {
 	})
 }
 
-// Whatever stands in the way is said in words, and nothing is made.
+// Every obstacle is explained in words, and nothing is made.
 func TestInviteRefuses(t *testing.T) {
 	t.Parallel()
 	databasetest.EachBlank(t, func(t *testing.T, url string) {
@@ -166,7 +166,7 @@ func TestInviteRefuses(t *testing.T) {
 	})
 }
 
-// Whoever is invited or registered already is not invited again; the operator is told the call that helps, and it does.
+// A person who is invited or registered already is not invited again. The operator sees a call that helps, and it does.
 func TestInviteTwice(t *testing.T) {
 	t.Parallel()
 	databasetest.EachBlank(t, func(t *testing.T, url string) {
@@ -225,7 +225,7 @@ func TestInviteExits(t *testing.T) {
 }
 
 // Without a configured key an embedded database has one beside it, the same that a server uses; Postgres wants one.
-func TestInviteWithTheKeyBesideTheDatabase(t *testing.T) {
+func TestInviteWithTheKeyFileOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, args := range [][]string{{"portals", "create", "acme", "--name=Acme"}, {"invite", "--portal=acme", "ada@example.com"}} {

@@ -22,13 +22,13 @@ type keysCommand struct {
 	Create keysCreate `cmd:"" help:"Make an API key; it is shown once."`
 	List   keysList   `cmd:"" help:"List the API keys."`
 	Revoke keysRevoke `cmd:"" help:"Revoke an API key, at once and everywhere."`
-	Reset  keysReset  `cmd:"" help:"Give a copied database a new secret key: sessions, tokens and signing keys of the original are worth nothing in the copy."`
+	Reset  keysReset  `cmd:"" help:"Prepare a copied database for a new secret key: the original's sessions and tokens end in the copy."`
 }
 
 type keysCreate struct {
 	config.Database
 	Name      string         `required:"" help:"What the key is for."`
-	Scope     []apikey.Scope `required:"" enum:"operator,admin,invitations:export,hashes" help:"operator, admin, invitations:export or hashes; may be given more than once."`
+	Scope     []apikey.Scope `required:"" enum:"operator,admin,invitations:export,hashes" help:"${enum}; may be repeated."`
 	Portal    string         `help:"The portal that the key is for; required but for an operator's."`
 	ExpiresIn time.Duration  `help:"How long the key is good; for ever if not given."`
 }
@@ -119,11 +119,11 @@ type keysReset struct {
 	Yes bool `help:"Really do it: everybody who is logged in to this database is logged out."`
 }
 
-// Run unties the database from the secret key that it was made under; the next start ties it to the one that is
-// configured then.
+// Run frees the database from its secret key. The next start ties it to the key that is configured then.
 func (k *keysReset) Run(ctx context.Context, to output) error {
 	if !k.Yes {
-		return errors.New("this logs everybody out of this database, and makes every link and code that was sent worthless; say --yes to do it")
+		return errors.New("this logs everybody out of this database, and makes every link and code that was sent worthless; " +
+			"say --yes to do it")
 	}
 	return withDatabase(ctx, k.Database, to, func(ctx context.Context, db *database.DB) error {
 		if err := digest.Reset(ctx, db); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// lockStanding is how an address stands with the locking.
+// lockStanding is the state of the lock of an address.
 type lockStanding struct {
 	Code              string `json:"code"`
 	Locked            bool   `json:"locked"`
@@ -25,7 +25,7 @@ func (p *process) kill(tb testing.TB) {
 	require.Equal(tb, -1, p.exitCode(tb), "it was not killed")
 }
 
-// A failure is counted before its answer is given: whoever kills the program after each gets no more tries.
+// A failure is counted before it is answered: killing the program after each failure gives no more tries.
 func TestKilledAfterEachFailure(t *testing.T) {
 	t.Parallel()
 	const (

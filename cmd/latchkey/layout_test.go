@@ -128,7 +128,7 @@ func refused(name, from, imported string) string {
 // forTests reports whether the package of a directory is for tests alone.
 func forTests(dir string) bool { return strings.HasSuffix(dir, "test") }
 
-// requireTopLevel allows what git ignores, and dot-files, beside what belongs there.
+// requireTopLevel allows topLevel, dot-files and files that git ignores.
 func requireTopLevel(t *testing.T, root fs.FS) {
 	t.Helper()
 	ignored, err := fs.ReadFile(root, ".gitignore")

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// What design §5 allows.
+// The limits of the test.
 const (
 	mostMemory = 128 // MiB
 	atOnce     = 500

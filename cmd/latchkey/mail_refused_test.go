@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/mail/smtptest"
 )
 
-// soon is how long a mail takes with nothing in its way, on a machine that does much else besides.
+// soon is how long a mail takes with nothing in its way, on a busy machine.
 const soon = 15 * time.Second
 
 // foundWell is how long after its first mail a new process may wake what waits, in case that an outage has ended.

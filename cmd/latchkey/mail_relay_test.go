@@ -26,8 +26,7 @@ const (
 	acmePassword = "eleven small boats at dawn"
 )
 
-// mailVariable set to "all" makes the tests of mail as large as the issue "One-time secrets and mail that arrives" wants
-// them, instead of as large as a run of every day can be.
+// mailVariable set to "all" makes the tests of mail large. A daily run has smaller ones.
 const mailVariable = "LATCHKEY_TEST_MAIL"
 
 // amount is everyDay, or all where the environment asks for that.

@@ -46,8 +46,8 @@ func TestNoSecretStaysBehind(t *testing.T) {
 		require.Contains(t, dump, "ada@example.com")
 		require.Contains(t, dump, "$argon2id$")
 		for _, s := range v.secrets {
-			require.False(t, s.in(log), "%s stands in the log", s.what)
-			require.False(t, s.in(dump), "%s stands in the database", s.what)
+			require.False(t, s.in(log), "%s is in the log", s.what)
+			require.False(t, s.in(dump), "%s is in the database", s.what)
 		}
 		if path, embedded := strings.CutPrefix(url, "sqlite:"); embedded {
 			requireNoneInFiles(t, path, v.secrets)
@@ -66,7 +66,7 @@ func requireNoneInFiles(t *testing.T, path string, secrets []secret) {
 		bytes, err := os.ReadFile(name)
 		require.NoError(t, err)
 		for _, s := range secrets {
-			require.False(t, !s.isCode() && s.in(string(bytes)), "%s stands in %s", s.what, filepath.Base(name))
+			require.False(t, !s.isCode() && s.in(string(bytes)), "%s is in %s", s.what, filepath.Base(name))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Command latchkey is the headless authentication API: `latchkey serve`, and what an operator does beside it.
+// Command latchkey is the headless authentication API: `latchkey serve`, and commands for operators.
 package main
 
 import (
@@ -83,8 +83,10 @@ func openDatabase(ctx context.Context, d config.Database, log *slog.Logger) (*da
 	})
 }
 
-// withDatabase runs an operator's command on the terminal, beside the server.
-func withDatabase(ctx context.Context, d config.Database, to output, do func(context.Context, *database.DB) error) error {
+// withDatabase runs an operator's command on the terminal. A server may run on the same database.
+func withDatabase(
+	ctx context.Context, d config.Database, to output, do func(context.Context, *database.DB) error,
+) error {
 	db, err := openDatabase(ctx, d, newLogger(d, to.Log))
 	if err != nil {
 		return err
@@ -93,8 +95,10 @@ func withDatabase(ctx context.Context, d config.Database, to output, do func(con
 	return do(audit.WithCaller(ctx, &audit.Caller{Actor: audit.Terminal()}), db)
 }
 
-// withDirectory runs a command that needs portals and API keys alone, and so no secret key.
-func withDirectory(ctx context.Context, d config.Database, to output, do func(context.Context, app.Directory) error) error {
+// withDirectory runs a command that works without a secret key: it needs only portals and API keys.
+func withDirectory(
+	ctx context.Context, d config.Database, to output, do func(context.Context, app.Directory) error,
+) error {
 	return withDatabase(ctx, d, to, func(ctx context.Context, db *database.DB) error {
 		now, err := db.Clock(ctx, time.Now)
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// longestAnswer is how soon a caller is told that the database is away (issue "The front door").
+// longestAnswer is how long a caller waits at most for the answer that the database is away.
 const longestAnswer = 5 * time.Second
 
 // Postgres goes away under load in every way it can, and comes back: meanwhile callers get 200 or 503, in time, and

@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds every wait for something that will come, on a machine that does much else besides.
+// patience bounds every wait for something that will come, on a busy machine.
 const patience = time.Minute
 
-// binary builds the program as it is shipped, once a run. It lies beside the test binary, in a directory that the go
+// binary builds the program as it is shipped, once a run. It lies next to the test binary, in a directory that the go
 // command made and removes.
 var binary = sync.OnceValues(func() (string, error) {
 	self, err := os.Executable()

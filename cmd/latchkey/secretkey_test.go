@@ -30,8 +30,8 @@ func TestSecretKeyThatDoesNotFit(t *testing.T) {
 	})
 }
 
-// The key is changed in three steps, and nobody notices: every instance learns the new one, then it stands first, then
-// it stands alone.
+// The key is changed in three steps, and nobody notices: every instance learns the new one, then it comes first, then
+// it is alone.
 func TestSecretKeyRotates(t *testing.T) {
 	t.Parallel()
 	databasetest.EachBlank(t, func(t *testing.T, url string) {

@@ -25,7 +25,7 @@ import (
 
 type serveCommand struct {
 	config.Server
-	Dev bool `help:"Start on an empty machine: a demo portal, accounts in every state, an operator key. Never in production."`
+	Dev bool `help:"Start with a demo portal, accounts in every state and an operator key. Never in production."`
 }
 
 // Run answers the API until ctx ends, then lets the requests under way end too.
@@ -57,7 +57,9 @@ func (s *serveCommand) Run(ctx context.Context, to output) error {
 }
 
 // start makes the app of the configuration, and the server that answers with it.
-func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Logger, out io.Writer) (*app.App, *http.Server, error) {
+func (s *serveCommand) start(
+	ctx context.Context, db *database.DB, log *slog.Logger, out io.Writer,
+) (*app.App, *http.Server, error) {
 	options, err := appOptions(s.Server, db, log)
 	if err != nil {
 		return nil, nil, err
@@ -92,8 +94,8 @@ func (s *serveCommand) start(ctx context.Context, db *database.DB, log *slog.Log
 	return a, server.HTTP(), nil
 }
 
-// work answers, sends what is queued and runs periodic tasks, until ctx ends or one of them fails. The first answer does
-// not wait for the queue, which makes connections of its own.
+// work answers requests, sends messages and runs periodic tasks, until ctx ends or one of them fails. The first answer
+// does not wait for the queue, which makes connections of its own.
 func work(ctx context.Context, a *app.App, server *http.Server, listener net.Listener) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -140,8 +142,8 @@ func appOptions(c config.Server, db *database.DB, log *slog.Logger) (app.Options
 	return options, nil
 }
 
-// stopTime is how long requests under way, and then messages being sent, may take to end: in all less than the 30 s that
-// orchestrators wait before they kill.
+// stopTime is how long running requests, and then messages being sent, may take to end: together less than the 30 s
+// that orchestrators wait before they kill.
 const stopTime = 10 * time.Second
 
 // listen serves until ctx ends, and then stops gracefully.

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
 
-// BenchmarkStart starts the real program on a migrated database, again and again. Its figures (design §5): the median
+// BenchmarkStart starts the real program on a migrated database, again and again. Its figures: the median
 // time from the start of the process to its first healthy answer, its memory after that answer, and the size of the
 // binary without symbols.
 func BenchmarkStart(b *testing.B) {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever is being answered when the program is asked to stop gets that answer; nobody else gets in.
+// Requests that are being answered when the program is asked to stop get their answers. No other request gets in.
 func TestStopLetsRequestsEnd(t *testing.T) {
 	t.Parallel()
 	p := serve(t, []string{
@@ -49,7 +49,7 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 		switch a.status {
 		case http.StatusOK:
 			good++
-		default: // those whose turn comes too late on a slow machine are told so
+		default: // too late on a slow machine: they are refused
 			require.Equal(t, "unavailable", read[refusal](t, a, http.StatusServiceUnavailable).Code)
 		}
 	}

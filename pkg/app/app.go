@@ -1,4 +1,4 @@
-// Package app puts the program together: it opens the database, makes the services, and runs the queue with the periodic
+// Package app puts the program together: it opens the database, makes the services, and runs the queue and the periodic
 // tasks. The HTTP server, the commands and the demo all start here.
 package app
 

@@ -14,7 +14,7 @@ import (
 // pot for each address. A private portal has a pot of its own for each address, so that its members cannot be found by
 // the counts of another portal.
 //
-// The first message of a day at each portal is sent even if the pot is empty, so that a stranger who uses it up at other
+// The first message of a day at each portal is sent even if the pot is empty, so that a stranger who empties it at other
 // portals silences nobody.
 const PotMessages = 20
 

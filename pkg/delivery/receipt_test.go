@@ -72,7 +72,7 @@ func (f *fixture) service(publicURL string) *delivery.Service {
 	return s
 }
 
-// person is an account, which stands in no table: a queued message holds its id alone.
+// person is an account that is in no table: a queued message holds only its id.
 func (f *fixture) person(address string) *account.Account {
 	f.t.Helper()
 	parsed, err := email.Parse(address)

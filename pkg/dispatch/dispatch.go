@@ -65,7 +65,8 @@ type Service struct {
 func NewService(with Dependencies) *Service {
 	s := &Service{
 		queue: with.Queue, messages: with.Messages, portals: with.Portals, accounts: with.Accounts, secrets: with.Secrets,
-		invitations: with.Invitations, outage: with.Outage, domains: mail.NewDomains(), sender: with.Sender, inbox: with.Inbox, log: with.Log,
+		invitations: with.Invitations, outage: with.Outage, domains: mail.NewDomains(), sender: with.Sender,
+		inbox: with.Inbox, log: with.Log,
 		clock: with.Now, firstRetry: with.FirstRetry, sendTimeout: with.SendTimeout, probeEvery: with.ProbeEvery,
 	}
 	if s.firstRetry == 0 {

@@ -46,7 +46,7 @@ func TestRefusedForNowIsDelayedThenSent(t *testing.T) {
 	})
 }
 
-// The promise of contract §2: the first retry comes within 30 s. River looks for what is due every 5 s.
+// The first retry comes within 30 s. River looks for due jobs every 5 s.
 func TestFirstRetryIsSoon(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), nil)

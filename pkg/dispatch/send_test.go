@@ -177,7 +177,7 @@ func TestHostileNames(t *testing.T) {
 	require.Contains(t, relay.Wait(t, 8, patience)[7].Text, "Hello Jean-Luc D’Arcy,\n")
 }
 
-func TestWithoutLinkTheCodeStandsAlone(t *testing.T) {
+func TestWithoutLinkThereIsACode(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, databasetest.Open(t, database.SQLite), func(s *portal.Settings) { s.Links = portal.Links{} })
 	relay := smtptest.New(t, smtptest.Options{})

@@ -159,7 +159,7 @@ func (c *connection) send(ctx context.Context, m *Message, message *gomail.Msg, 
 	if !ascii && !c.offers("SMTPUTF8") {
 		return "", errNoUTF8
 	}
-	// utf8 only where it is needed: a relay further on may refuse a mail that claims to need SMTPUTF8.
+	// utf8 only where it is needed: a relay further on may refuse a mail that asks for SMTPUTF8.
 	return c.deliver(envelope{m.From.Address, m.To, !ascii}, func(to io.Writer) error {
 		_, err := message.WriteTo(to)
 		return err

@@ -36,7 +36,7 @@ func TestAQueueThatDoesNotSayThatItStopped(t *testing.T) {
 	})
 }
 
-// A job that does not end is waited for as long as whoever stops has time, and then broken off.
+// Stop waits for a job that does not end until its context ends, and then breaks the job off.
 func TestAJobThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

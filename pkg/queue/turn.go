@@ -45,7 +45,7 @@ const (
 
 // turns gives each job a place in the order in which River takes jobs of one priority: that of their scheduled time. The
 // time of a job is in the past, turnHorizon before its turn. The turns of one owner are turnStep apart, so that the
-// first job of another owner stands before most of a large batch (a virtual clock, as in fair queueing).
+// first job of another owner comes before most of a large batch (a virtual clock, as in fair queueing).
 //
 // Each instance gives turns for itself. It is safe for concurrent use.
 type turns struct {
