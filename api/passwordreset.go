@@ -55,5 +55,5 @@ func (s *Server) redeemReset(c echo.Context) error {
 	if err := s.resets.Redeem(c.Request().Context(), portalOf(c), credential, req.Password); err != nil {
 		return err
 	}
-	return respond(c, http.StatusOK, nextBody{admission.NextPassword})
+	return respond(c, http.StatusOK, confirmedBody{Next: admission.NextPassword})
 }

@@ -80,19 +80,38 @@ func (s *Server) verifyConfirmation(c echo.Context) error {
 	return respond(c, http.StatusOK, verifiedBody{email.Mask(verified.Email), timestamp(verified.ExpiresAt)})
 }
 
-type nextBody struct {
-	Next admission.Next `json:"next"`
+type redeemConfirmationRequest struct {
+	secretRequest
+	Password optional[string] `json:"password"`
+}
+
+type confirmedBody struct {
+	Next     admission.Next `json:"next"`
+	Delivery *receiptBody   `json:"delivery,omitempty"`
 }
 
 // redeemConfirmation answers POST /v1/portals/{portal}/confirmations/redeem.
 func (s *Server) redeemConfirmation(c echo.Context) error {
-	credential, err := decodeSecret(c)
+	var req redeemConfirmationRequest
+	if err := decode(c, &req); err != nil {
+		return err
+	}
+	var k check
+	credential := req.credential(c, &k)
+	if req.Password.Set {
+		k.password("/password", req.Password.Value)
+	}
+	if err := k.Err(); err != nil {
+		return err
+	}
+	confirmed, err := s.registration.Confirm(c.Request().Context(), portalOf(c), credential, req.Password.Value)
 	if err != nil {
 		return err
 	}
-	next, err := s.registration.Confirm(c.Request().Context(), portalOf(c), credential)
-	if err != nil {
-		return err
+	body := confirmedBody{Next: confirmed.Next}
+	if confirmed.Receipt != nil {
+		receipt := receiptOut(*confirmed.Receipt)
+		body.Delivery = &receipt
 	}
-	return respond(c, http.StatusOK, nextBody{next})
+	return respond(c, http.StatusOK, body)
 }

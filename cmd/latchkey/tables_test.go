@@ -33,6 +33,9 @@ var guests = map[string]map[string]string{
 		"invitations": "an account ends the invitations for its address, whichever way it was made",
 		"deliveries":  "an unverified registration is kept for 30 days after its last mail",
 	},
+	"portal": {
+		"accounts": "unverified registrations are accounts once a portal requires no confirmation",
+	},
 	"session": {
 		"accounts": "a session starts and is refreshed only while the account is as it was",
 		"lockouts": "a session starts only while the password is not locked, in the same statement",

@@ -44,6 +44,9 @@ type Account struct {
 
 	// UnverifiedSince is when a stranger registered the account, until the mailbox is proved. Nil for all other accounts.
 	UnverifiedSince *time.Time
+	// ContestedSince is when the address of an unverified registration was registered again, so that nobody knows which
+	// password its owner chose. Nil if it was registered once.
+	ContestedSince *time.Time
 
 	// SecurityStamp changes with the password and the address, and when the account is disabled. Sessions and secrets
 	// that were made under another stamp are worth nothing.
@@ -61,6 +64,9 @@ func New(address email.Address, locale string, now time.Time) (*Account, error) 
 		Metadata: json.RawMessage("{}"), CreatedAt: now, UpdatedAt: now, SecurityStamp: uuid.New(),
 	}, nil
 }
+
+// Contested reports whether the account is an unverified registration that was registered more than once.
+func (a *Account) Contested() bool { return a.UnverifiedSince != nil && a.ContestedSince != nil }
 
 // HasPassword reports whether a password was set.
 func (a *Account) HasPassword() bool { return a.PasswordHash != "" }

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
@@ -20,13 +21,33 @@ func NewPasswords(pool *password.Pool, policy password.Policy) *Passwords {
 	return &Passwords{pool, policy}
 }
 
-// Set checks a new password and returns its hash. Errors: password_rejected with reasons, overloaded.
-func (w *Passwords) Set(ctx context.Context, p *portal.Portal, address email.Address, secret string) (string, error) {
+// Check says whether an account may have a new password. It hashes nothing. Errors: password_rejected with reasons.
+func (w *Passwords) Check(ctx context.Context, p *portal.Portal, address email.Address, secret string) error {
 	reasons := w.policy.Check(ctx, secret, password.Facts{
 		MinLength: p.PasswordMinLength, Email: address.Canonical(), PortalName: p.Name,
 	})
 	if len(reasons) > 0 {
-		return "", fault.New(fault.PasswordRejected).With("reasons", reasons)
+		return fault.New(fault.PasswordRejected).With("reasons", reasons)
+	}
+	return nil
+}
+
+// Set checks a new password and returns its hash. Errors: Check's; overloaded.
+func (w *Passwords) Set(ctx context.Context, p *portal.Portal, address email.Address, secret string) (string, error) {
+	if err := w.Check(ctx, p, address, secret); err != nil {
+		return "", err
 	}
 	return w.pool.For(p.ID).Hash(ctx, secret)
+}
+
+// Matches reports whether a password is the account's. Errors: overloaded.
+func (w *Passwords) Matches(ctx context.Context, a *Account, secret string) (bool, error) {
+	if !a.HasPassword() {
+		return false, nil
+	}
+	result, err := w.pool.Verify(ctx, secret, a.PasswordHash)
+	if errors.Is(err, password.ErrUnreadable) {
+		return false, nil
+	}
+	return result.Match, err
 }

@@ -130,9 +130,9 @@ func (r *Repository) unverified(ctx context.Context, portalID ids.Portal) *gorm.
 	return r.db.From(ctx).Where("portal_id = ? AND claimed_at IS NOT NULL", portalID)
 }
 
-// ReplaceUnverified inserts an account, in place of the unverified registration that has its address, if any. It
-// reports false if another account has the address. One unverified registration replaces another only if that is
-// enabled.
+// ReplaceUnverified inserts an account, in place of the unverified registration that has its address, if any. It reports
+// false if another account has the address. One unverified registration replaces another only if that is enabled; it is
+// contested from then on.
 //
 // Errors: *database.ConflictError on phone.
 func (r *Repository) ReplaceUnverified(ctx context.Context, portalID ids.Portal, a *Account) (bool, error) {
@@ -142,8 +142,12 @@ func (r *Repository) ReplaceUnverified(ctx context.Context, portalID ids.Portal,
 	} else if err := r.endInvitations(ctx, portalID, a.Email, a.ID, a.CreatedAt); err != nil {
 		return false, err
 	}
-	if err := replaced.Delete(&row{}).Error; err != nil {
-		return false, database.Err(err)
+	deleted := replaced.Delete(&row{})
+	if deleted.Error != nil {
+		return false, database.Err(deleted.Error)
+	}
+	if a.UnverifiedSince != nil && deleted.RowsAffected > 0 {
+		a.ContestedSince = a.UnverifiedSince
 	}
 	inserted, err := rowOf(portalID, a)
 	if err != nil {
@@ -171,9 +175,20 @@ func (r *Repository) DropOtherUnverified(
 // proved are the columns of an account whose mailbox was just proved.
 func proved(now time.Time) map[string]any {
 	return map[string]any{
-		"confirmed_at": gorm.Expr("COALESCE(confirmed_at, ?)", now.UnixMilli()), "claimed_at": nil,
+		"confirmed_at": gorm.Expr("COALESCE(confirmed_at, ?)", now.UnixMilli()), "claimed_at": nil, "contested_at": nil,
 		"updated_at": now.UnixMilli(),
 	}
+}
+
+// provedAnew are the columns of proved for an account that keeps nothing of an unverified registration: a stranger may
+// have chosen its password and its names. The new stamp ends all sessions and secrets.
+func provedAnew(a *Account, hash *string, now time.Time) map[string]any {
+	columns := proved(now)
+	columns["password_hash"], columns["security_stamp"] = hash, uuid.New()
+	columns["given_name"] = gorm.Expr("CASE WHEN claimed_at IS NULL THEN given_name END")
+	columns["family_name"] = gorm.Expr("CASE WHEN claimed_at IS NULL THEN family_name END")
+	columns["search"] = gorm.Expr("CASE WHEN claimed_at IS NULL THEN search ELSE ? END", SearchText(a.Email))
+	return columns
 }
 
 // Confirm notes that the mailbox was proved. An unverified registration becomes an account.
@@ -196,16 +211,30 @@ type NewPassword struct {
 	Now   time.Time
 }
 
-// ResetPassword sets the password of a person who proved the mailbox. The new stamp ends all sessions and secrets.
+// ConfirmAnew is Confirm for an unverified registration whose password may be a stranger's choice: the password and the
+// names are dropped, and all sessions and secrets end.
+//
+// Errors: Confirm's.
+func (r *Repository) ConfirmAnew(
+	ctx context.Context, portalID ids.Portal, a *Account, stamp uuid.UUID, now time.Time,
+) error {
+	if err := r.endInvitationsOfUnverified(ctx, portalID, a, now); err != nil {
+		return err
+	}
+	return database.Changed(r.db.From(ctx).Model(&row{}).Where(unchanged, portalID, a.ID, stamp).
+		Updates(provedAnew(a, nil, now)))
+}
+
+// ResetPassword sets the password of a person who proved the mailbox. The new stamp ends all sessions and secrets. Nothing
+// else that a stranger may have chosen for an unverified registration is kept.
 //
 // Errors: database.ErrNotFound when the account changed since the proof was sent.
 func (r *Repository) ResetPassword(ctx context.Context, portalID ids.Portal, a *Account, set NewPassword) error {
 	if err := r.endInvitationsOfUnverified(ctx, portalID, a, set.Now); err != nil {
 		return err
 	}
-	columns := proved(set.Now)
-	columns["password_hash"], columns["security_stamp"] = set.Hash, uuid.New()
-	return database.Changed(r.db.From(ctx).Model(&row{}).Where(unchanged, portalID, a.ID, set.Stamp).Updates(columns))
+	return database.Changed(r.db.From(ctx).Model(&row{}).Where(unchanged, portalID, a.ID, set.Stamp).
+		Updates(provedAnew(a, &set.Hash, set.Now)))
 }
 
 // endInvitationsOfUnverified is endInvitations for an unverified registration that becomes an account.

@@ -21,6 +21,7 @@ const (
 	columnsBeforePortal = `a.id, a.email, a.phone, a.given_name, a.family_name, a.locale, CAST(a.roles AS TEXT),
 	CAST(a.entitlements AS TEXT), CAST(a.metadata AS TEXT), a.password_hash, a.security_stamp, a.confirmed_at,
 	a.disabled_at, CAST(a.opted_out AS INTEGER), a.created_at, a.updated_at, a.claimed_at,
+	a.contested_at,
 	(SELECT MAX(s.created_at) FROM sessions s WHERE s.portal_id = `
 	columnsAfterPortal = ` AND s.account_id = a.id)`
 )
@@ -71,9 +72,10 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 		roles, entitlements, metadata      *string
 		confirmed, disabled, optedOut      *int64
 		created, updated, unverified, last *int64
+		contested                          *int64
 	)
 	members := []any{&id, &address, &a.Phone, &a.GivenName, &a.FamilyName, &language, &roles, &entitlements, &metadata,
-		&hash, &stamp, &confirmed, &disabled, &optedOut, &created, &updated, &unverified, &last}
+		&hash, &stamp, &confirmed, &disabled, &optedOut, &created, &updated, &unverified, &contested, &last}
 	if err := row.Scan(append(members, more...)...); err != nil {
 		return nil, database.Err(err)
 	}
@@ -93,7 +95,7 @@ func Scan(row database.Row, more ...any) (*Account, error) {
 	a.ID, a.SecurityStamp, a.PasswordHash = id, stamp.UUID, value(hash)
 	a.Locale, a.Metadata, a.OptedOut = *language, json.RawMessage(*metadata), *optedOut != 0
 	a.Confirmed, a.Disabled, a.LastLoginAt = database.Time(confirmed), database.Time(disabled), database.Time(last)
-	a.UnverifiedSince = database.Time(unverified)
+	a.UnverifiedSince, a.ContestedSince = database.Time(unverified), database.Time(contested)
 	a.CreatedAt, a.UpdatedAt = *database.Time(created), *database.Time(updated)
 	return &a, nil
 }
@@ -121,6 +123,7 @@ type row struct {
 	CreatedAt      int64 `gorm:"autoCreateTime:false"`
 	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
 	ClaimedAt      *int64
+	ContestedAt    *int64
 }
 
 // TableName names the table for GORM.
@@ -145,6 +148,6 @@ func rowOf(portalID ids.Portal, a *Account) (row, error) {
 		Entitlements: string(entitlements), Metadata: string(a.Metadata), PasswordHash: hash,
 		SecurityStamp: a.SecurityStamp, ConfirmedAt: database.Millis(a.Confirmed), DisabledAt: database.Millis(a.Disabled),
 		OptedOut: a.OptedOut, Search: searchText(a), CreatedAt: a.CreatedAt.UnixMilli(), UpdatedAt: a.UpdatedAt.UnixMilli(),
-		ClaimedAt: database.Millis(a.UnverifiedSince),
+		ClaimedAt: database.Millis(a.UnverifiedSince), ContestedAt: database.Millis(a.ContestedSince),
 	}, nil
 }

@@ -90,8 +90,11 @@ func (s Situation) unconfirmed() bool {
 	return s.Account != nil && s.Portal.RequireConfirmation && s.Account.Confirmed == nil
 }
 
-// unverified reports whether the account is a registration whose mailbox nobody has proved.
-func (s Situation) unverified() bool { return s.Account != nil && s.Account.UnverifiedSince != nil }
+// unverified reports whether the account is a registration whose mailbox nobody has proved. A portal that requires no
+// confirmation lets people log in at once, so there it is an account like any other.
+func (s Situation) unverified() bool {
+	return s.Account != nil && s.Account.UnverifiedSince != nil && s.Portal.RequireConfirmation
+}
 
 // registered reports whether an account owns the address. An unverified registration does not own it.
 func (s Situation) registered() bool { return s.Account != nil && !s.unverified() }

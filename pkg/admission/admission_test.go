@@ -243,6 +243,16 @@ func requireSettings(t *testing.T, what string, s Situation, want map[Door]strin
 		if want[AfterPassword] == "email_not_confirmed" {
 			expected = with(want, ".", AfterPassword)
 		}
+		if s.unverified() { // there it is an account like any other
+			verified := *s.Account
+			verified.UnverifiedSince = nil
+			same := lax
+			same.Account = &verified
+			for _, door := range []Door{Register, ResendInvitation} {
+				require.NotEqual(t, ".", said(same.At(Register)), what)
+				expected = with(expected, said(same.At(door)), door)
+			}
+		}
 		requireDoors(t, "no confirmation: "+what, lax, expected)
 	}
 

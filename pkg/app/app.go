@@ -164,8 +164,8 @@ func (a *App) makePeople(o Options) (err error) {
 		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, Invitations: a.Invitations, Messages: a.Messages,
 	})
 	a.Registration = registration.NewService(registration.Dependencies{
-		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Mail: mailed,
-		Audit: a.Audit, Now: o.Now,
+		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Resets: a.PasswordResets,
+		Mail: mailed, Audit: a.Audit, Now: o.Now,
 	})
 	a.Login = login.NewService(login.Dependencies{
 		DB: o.DB, Accounts: accounts, Invitations: a.Invitations, Lockouts: a.repos.lockouts, Sessions: a.Sessions,

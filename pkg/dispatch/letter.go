@@ -65,7 +65,11 @@ func compose(p *portal.Portal, d *delivery.Delivery, to recipient, now time.Time
 	}
 	if d.Kind.CarriesSecret() {
 		validity := locale.Data{"duration": locale.Validity(language, to.secret.expiresAt.Sub(now))}
-		l.Notes = append(l.Notes, say("valid", validity)+" "+say("newest", nil), say("secrecy", nil))
+		which := "newest"
+		if to.contested {
+			which = "contested"
+		}
+		l.Notes = append(l.Notes, say("valid", validity)+" "+say(which, nil), say("secrecy", nil))
 	}
 	if d.Kind == delivery.AlreadyRegistered || d.Kind == delivery.Invited {
 		l.Notes = append(l.Notes, say(kind+".how", nil))

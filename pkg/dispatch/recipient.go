@@ -51,6 +51,7 @@ type recipient struct {
 	address   email.Address
 	givenName string // "" for none, or if a stranger may have chosen it
 	inviter   string
+	contested bool   // whether the message confirms an address that was registered more than once
 	secret    secret // empty for kinds that carry none
 	// network and askedAt say from where, and when, the message was asked for. With network "" the letter shows neither.
 	network string
@@ -74,6 +75,7 @@ func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recip
 	if a.GivenName != nil && a.UnverifiedSince == nil { // a stranger may have chosen it until the mailbox is proved
 		to.givenName = *a.GivenName
 	}
+	to.contested = d.Kind == delivery.Confirm && a.Contested()
 	to.network, to.askedAt, err = s.origin(ctx, d, a)
 	if err != nil || !d.Kind.CarriesSecret() {
 		return to, "", err
@@ -93,18 +95,18 @@ func (s *Service) invitee(ctx context.Context, d *delivery.Delivery) (to recipie
 	}, dead, err
 }
 
-// origin is from where, and when, a message was asked for. The confirmation of an unverified registration shows the
-// registration instead, even if another caller asked for the message, so that the owner of the mailbox sees whether the
-// registration is theirs.
+// origin is from where, and when, a message was asked for. The confirmation of a registration shows the registration
+// instead, even if another caller asked for the message, so that the owner of the mailbox sees whether the registration
+// is theirs. The first confirmation of an account was asked for by its registration, unless that was swept since.
 func (s *Service) origin(
 	ctx context.Context, d *delivery.Delivery, a *account.Account,
 ) (network string, at time.Time, err error) {
-	if d.Kind != delivery.Confirm || a.UnverifiedSince == nil {
+	if d.Kind != delivery.Confirm {
 		return d.Network, d.CreatedAt, nil
 	}
 	network, at, err = s.messages.FirstConfirmation(ctx, d.PortalID, a.ID)
-	if errors.Is(err, database.ErrNotFound) {
-		return "", *a.UnverifiedSince, nil
+	if errors.Is(err, database.ErrNotFound) || err == nil && at.After(a.CreatedAt.Add(time.Minute)) {
+		return "", a.CreatedAt, nil
 	}
 	return network, at, err
 }

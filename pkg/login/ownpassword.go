@@ -98,7 +98,7 @@ func (s *Service) replaceOwn(
 	if err := s.sessions.Keep(ctx, p, sessionID, stamp); err != nil {
 		return err
 	}
-	if a.UnverifiedSince == nil { // else the mailbox may be a stranger's, who must not be flooded
+	if a.Confirmed != nil || p.RequireConfirmation { // else the mailbox may be a stranger's, who must not be flooded
 		if err := s.messages.SendPasswordChanged(ctx, p, a); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -113,6 +114,22 @@ func (s *Service) Outstanding(ctx context.Context, p *portal.Portal, a *account.
 	return &issued.Receipt, err
 }
 
+// AfterProof mails a person who just proved the mailbox, and has no password, the link to set one. It has a cool-down of
+// its own, so that nobody else can hold it back. It is nil when that forbids a new mail.
+func (s *Service) AfterProof(ctx context.Context, p *portal.Portal, id ids.Account) (*delivery.Receipt, error) {
+	a, err := s.accounts.ByID(ctx, p.ID, id) // the proof changed its security stamp
+	if err != nil {
+		return nil, err
+	}
+	mail := requestOf(p, a.Email, a)
+	mail.ByAdministrator = true
+	issued, err := s.mail.Issue(ctx, p, mail)
+	if fault.CodeOf(err) == fault.ResendTooSoon {
+		return s.Outstanding(ctx, p, a)
+	}
+	return &issued.Receipt, err
+}
+
 // onItsWay is the receipt of the mail whose secret is still good; nil for none.
 func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Account) (*delivery.Receipt, error) {
 	outstanding, ok, err := s.secrets.Outstanding(ctx, p.ID, onetime.Password, s.digests.OfEmail(p.ID, a.Email))
@@ -129,6 +146,15 @@ func (s *Service) onItsWay(ctx context.Context, p *portal.Portal, a *account.Acc
 func (s *Service) issue(
 	ctx context.Context, p *portal.Portal, address email.Address, a *account.Account,
 ) (challenge.Issued, error) {
+	issued, err := s.mail.Issue(ctx, p, requestOf(p, address, a))
+	if p.Private() {
+		issued.ExpiresIn = p.ResetTTL.Duration() // the same for everyone
+	}
+	return issued, err
+}
+
+// requestOf is a mail that resets a password, or sets the first.
+func requestOf(p *portal.Portal, address email.Address, a *account.Account) challenge.Request {
 	mail := challenge.Request{
 		Address: address, Account: a, Purpose: onetime.Password, Variant: Reset, Kind: delivery.ResetPassword,
 		TTL: p.ResetTTL.Duration(), Event: audit.ResetRequested,
@@ -136,11 +162,7 @@ func (s *Service) issue(
 	if a != nil && !a.HasPassword() {
 		mail.Variant, mail.Kind, mail.TTL = Set, delivery.SetPassword, p.SetPasswordTTL.Duration()
 	}
-	issued, err := s.mail.Issue(ctx, p, mail)
-	if p.Private() {
-		issued.ExpiresIn = p.ResetTTL.Duration() // the same for everyone
-	}
-	return issued, err
+	return mail
 }
 
 // Verified describes a secret that is good.

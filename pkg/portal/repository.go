@@ -138,8 +138,21 @@ func (r *Repository) update(ctx context.Context, p *Portal) error {
 		if err != nil {
 			return err
 		}
+		if err := r.adoptRegistrations(ctx, p); err != nil {
+			return err
+		}
 		return r.putDomains(ctx, p)
 	})
+}
+
+// adoptRegistrations makes accounts of the unverified registrations of a portal that requires no confirmation: people log
+// in to them, so nobody may replace them, and they are not swept. The table is pkg/account's.
+func (r *Repository) adoptRegistrations(ctx context.Context, p *Portal) error {
+	if p.RequireConfirmation {
+		return nil
+	}
+	return database.Err(r.db.From(ctx).Table("accounts").Where("portal_id = ? AND claimed_at IS NOT NULL", p.ID).
+		Updates(map[string]any{"claimed_at": nil, "contested_at": nil}).Error)
 }
 
 func (r *Repository) putDomains(ctx context.Context, p *Portal) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/invitation"
 	"github.com/latchkey-auth/latchkey/pkg/onetime"
+	"github.com/latchkey-auth/latchkey/pkg/passwordreset"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
 
@@ -24,6 +25,7 @@ type Service struct {
 	accounts    *account.Repository
 	invitations *invitation.Service
 	passwords   *account.Passwords
+	resets      *passwordreset.Service
 	mail        *challenge.Service
 	audit       *audit.Recorder
 	clock       clock.Clock
@@ -34,6 +36,7 @@ type Dependencies struct {
 	Accounts    *account.Repository
 	Invitations *invitation.Service
 	Passwords   *account.Passwords
+	Resets      *passwordreset.Service
 	Mail        *challenge.Service
 	Audit       *audit.Recorder
 	Now         clock.Clock
@@ -42,8 +45,8 @@ type Dependencies struct {
 // NewService makes a service of its dependencies.
 func NewService(with Dependencies) *Service {
 	return &Service{
-		accounts: with.Accounts, invitations: with.Invitations, passwords: with.Passwords, mail: with.Mail,
-		audit: with.Audit, clock: with.Now,
+		accounts: with.Accounts, invitations: with.Invitations, passwords: with.Passwords, resets: with.Resets,
+		mail: with.Mail, audit: with.Audit, clock: with.Now,
 	}
 }
 
@@ -68,8 +71,9 @@ const registerTries = 3
 // errHolderChanged means that the address got another holder after it was read.
 var errHolderChanged = errors.New("registration: the address got another holder meanwhile")
 
-// Register makes an unverified account, which reserves nothing. Registering again replaces its password and names.
-// The owner of the mailbox is mailed, and only their confirmation makes it an account that lasts.
+// Register makes an unverified account, which reserves nothing. Registering again replaces its password and names, and
+// makes it contested. The owner of the mailbox is mailed, and only their confirmation makes it an account that lasts. At
+// a portal that requires no confirmation it is an account at once, which nobody replaces.
 //
 // Errors: pending_invitation, email_already_registered (open portals); registration_closed, password_rejected
 // (reasons), resend_too_soon.
@@ -129,7 +133,7 @@ func (s *Service) holderOf(ctx context.Context, p *portal.Portal, address email.
 func (s *Service) register(
 	ctx context.Context, p *portal.Portal, n New, hash string, has holder,
 ) (Registered, error) {
-	unverified, err := s.unverified(n, hash)
+	registered, err := s.accountOf(p, n, hash)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -138,7 +142,7 @@ func (s *Service) register(
 	case has.invited != nil:
 		mail = s.invitationAgain(p, n.Email, has.invited)
 	case has.replaceable:
-		mail.Account, mail.Kind = unverified, delivery.Confirm
+		mail.Account, mail.Kind = registered, delivery.Confirm
 	case owner.Disabled != nil: // no mail is sent, and it counts all the same
 		mail.Kind = delivery.AlreadyRegistered
 	case owner.Confirmed == nil:
@@ -147,7 +151,7 @@ func (s *Service) register(
 		mail.Account, mail.Kind = owner, delivery.AlreadyRegistered
 	}
 	if has.invited == nil {
-		mail.Then = func(ctx context.Context, _ ids.Delivery) error { return s.replace(ctx, p, unverified, has) }
+		mail.Then = func(ctx context.Context, _ ids.Delivery) error { return s.replace(ctx, p, registered, has) }
 	}
 	mail.Address, mail.Purpose, mail.Event = n.Email, onetime.Confirmation, audit.Registration
 	mail.TTL = p.ConfirmationTTL.Duration()
@@ -155,7 +159,7 @@ func (s *Service) register(
 	if err != nil {
 		return Registered{}, err
 	}
-	next := admission.Situation{Portal: p, Account: unverified, Now: s.clock.Now()}.NextOfOwner()
+	next := admission.Situation{Portal: p, Account: registered, Now: s.clock.Now()}.NextOfOwner()
 	return Registered{next, issued.Receipt}, nil
 }
 
@@ -175,14 +179,17 @@ func (s *Service) invitationAgain(
 	return mail
 }
 
-// unverified makes the account of a registration.
-func (s *Service) unverified(n New, hash string) (*account.Account, error) {
+// accountOf makes the account of a registration. It is unverified at a portal that requires confirmation.
+func (s *Service) accountOf(p *portal.Portal, n New, hash string) (*account.Account, error) {
 	now := s.clock.Now()
 	a, err := account.New(n.Email, n.Locale, now)
 	if err != nil {
 		return nil, err
 	}
-	a.PasswordHash, a.GivenName, a.FamilyName, a.UnverifiedSince = hash, n.GivenName, n.FamilyName, &now
+	a.PasswordHash, a.GivenName, a.FamilyName = hash, n.GivenName, n.FamilyName
+	if p.RequireConfirmation {
+		a.UnverifiedSince = &now
+	}
 	return a, nil
 }
 
@@ -190,8 +197,8 @@ func (s *Service) unverified(n New, hash string) (*account.Account, error) {
 // time tells a stranger nothing at a private portal.
 //
 // Errors: errHolderChanged.
-func (s *Service) replace(ctx context.Context, p *portal.Portal, unverified *account.Account, has holder) error {
-	replaced, err := s.accounts.ReplaceUnverified(ctx, p.ID, unverified)
+func (s *Service) replace(ctx context.Context, p *portal.Portal, registered *account.Account, has holder) error {
+	replaced, err := s.accounts.ReplaceUnverified(ctx, p.ID, registered)
 	if err == nil && replaced != has.replaceable {
 		err = errHolderChanged
 	}

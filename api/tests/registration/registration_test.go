@@ -200,17 +200,82 @@ func TestRegisterAgain(t *testing.T) {
 		second := o.Mail(t, o.Post(t, p.Front+"/registrations", again).Status(http.StatusCreated).Is("delivery.to", "G•••@example.com"))
 		require.Equal(t, "Second", o.QueryValue(t, "SELECT given_name FROM accounts"))
 		require.Equal(t, "1", o.QueryValue(t, "SELECT COUNT(*) FROM accounts"))
-		o.Redeem(t, p, apitest.Confirmations, first.ByLink()).Problem(http.StatusGone, "token_superseded").
-			Remedies("check_spam", "resend_confirmation").Is("remedies.1.body.token", first.Token)
-		o.Redeem(t, p, apitest.Confirmations, first.ByCode(apitest.Newcomer)).Problem(http.StatusGone, "token_superseded").
-			Is("remedies.1.body.email", apitest.Newcomer)
-		o.Redeem(t, p, apitest.Confirmations, second.ByCode(apitest.Newcomer)).Status(http.StatusOK)
+		require.Contains(t, second.Text, "registered more than once")
+		require.NotContains(t, first.Text, "registered more than once")
+		for _, ask := range []func(apitest.Object) *apitest.Answer{
+			func(secret apitest.Object) *apitest.Answer { return o.Verify(t, p, apitest.Confirmations, secret) },
+			func(secret apitest.Object) *apitest.Answer { return o.Redeem(t, p, apitest.Confirmations, secret) },
+		} {
+			a := ask(first.ByLink()).Problem(http.StatusGone, "token_superseded").Is("contested", true).
+				Remedies("check_spam", "resend_confirmation").Is("remedies.1.body.token", first.Token)
+			require.Contains(t, a.Text("detail"), "registered more than once", "it does not say: use the newest")
+			ask(first.ByCode(apitest.Newcomer)).Problem(http.StatusGone, "token_superseded").Is("contested", true).
+				Is("remedies.1.body.email", apitest.Newcomer)
+		}
+		withPassword := second.ByCode(apitest.Newcomer)
+		withPassword["password"] = apitest.OtherPassword
+		o.Redeem(t, p, apitest.Confirmations, withPassword).Status(http.StatusOK).Is("next", "password").Lacks("delivery")
+		o.Redeem(t, p, apitest.Confirmations, first.ByLink()).Problem(http.StatusGone, "token_superseded").Lacks("contested")
 		o.Post(t, p.Front+"/login", apitest.Object{"email": apitest.Newcomer, "password": apitest.GoodPassword}).
 			Problem(http.StatusUnauthorized, "incorrect_credentials")
 		o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: apitest.OtherPassword})
 		o.Clock.Advance(apitest.ResendInterval)
 		o.Post(t, p.Front+"/registrations", again).Problem(http.StatusConflict, "email_already_registered").
 			Remedies("log_in", "reset_password").Is("remedies.1.body.email", " GRACE@example.com")
+	})
+}
+
+// An owner whose address a stranger registers again, and who opens whichever mail they find, is never given the stranger's
+// password or name.
+func TestConfirmContestedRegistration(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		o := apitest.NewWithMail(t, db)
+		for _, p := range []apitest.Portal{
+			o.Portal(t), o.Portal(t, apitest.Object{"slug": "private", "enumeration": "private"}),
+		} {
+			_, first := o.Register(t, p)
+			o.Clock.Advance(apitest.ResendInterval)
+			_, second := o.Register(t, p, apitest.Object{"password": apitest.OtherPassword, "given_name": "Mallory"})
+			o.Redeem(t, p, apitest.Confirmations, first.ByLink()).Problem(http.StatusGone, "token_superseded").
+				Is("contested", true)
+			a := o.Redeem(t, p, apitest.Confirmations, second.ByLink()).Status(http.StatusOK).Is("next", "set_password").
+				Is("delivery.to", "g•••@example.com")
+			set := o.Mail(t, a)
+			require.NotContains(t, set.Text, "Mallory")
+			for _, password := range []string{apitest.GoodPassword, apitest.OtherPassword} {
+				require.GreaterOrEqual(t, o.Post(t, p.Front+"/login", apitest.Object{
+					"email": apitest.Newcomer, "password": password,
+				}).HTTPStatus, 400)
+			}
+			o.Verify(t, p, apitest.PasswordResets, set.ByLink()).Status(http.StatusOK).Is("purpose", "set")
+			owned := set.ByLink()
+			owned["password"] = "a password of her own"
+			o.Redeem(t, p, apitest.PasswordResets, owned).Status(http.StatusOK)
+			o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: "a password of her own"})
+			o.Get(t, p.Admin+"/accounts?q=Mallory", apitest.AsOperator).Status(http.StatusOK).Is("items", []any{})
+			o.Clock.Advance(apitest.ResendInterval)
+		}
+	})
+}
+
+// Where no confirmation is required, nobody replaces a registration, and it is not swept.
+func TestRegistrationWithoutConfirmationLasts(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		o := apitest.NewWithMail(t, db)
+		p := o.Portal(t, apitest.Object{"require_confirmation": false})
+		o.Register(t, p)
+		in := o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: apitest.GoodPassword})
+		o.Clock.Advance(61 * time.Second)
+		o.Post(t, p.Front+"/registrations", apitest.Object{"email": apitest.Newcomer, "password": apitest.OtherPassword}).
+			Problem(http.StatusConflict, "email_already_registered")
+		o.RequireAccess(t, p, in.Access, true)
+		o.PostInvitation(t, p, apitest.Object{"email": apitest.Newcomer}).
+			Problem(http.StatusConflict, "email_already_registered")
+		o.Clock.Advance(31 * 24 * time.Hour)
+		o.Sweep(t, "unverified accounts")
+		o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: apitest.GoodPassword})
 	})
 }
 

@@ -33,6 +33,8 @@ type story struct {
 
 	letters  []apitest.Mail  // in the owner's mailbox
 	pending  *apitest.Answer // whose mail is waited for
+	setting  bool            // whether that mail sets a password
+	made     bool            // whether anybody registered
 	proved   bool
 	password string           // the owner's
 	stolen   []apitest.Tokens // the stranger's sessions
@@ -61,10 +63,10 @@ func TestEarlyRegistrationOfForeignAddressGainsNothing(t *testing.T) {
 				s.readMail(o)
 			}
 			for _, s := range stories {
-				if s.steps[at] == "owner resets" && s.pending != nil {
+				if s.pending != nil && (s.steps[at] == "owner resets" || s.setting) {
 					s.redeemReset(o)
 				}
-				s.pending = nil
+				s.pending, s.setting = nil, false
 				s.mallory(o)
 			}
 			o.Clock.Advance(time.Hour)
@@ -119,13 +121,19 @@ func (s *story) step(o *apitest.MailHarness, step string) {
 		if !strings.Contains(newest.Text, "198.51.100.7") || !strings.Contains(newest.Text, apitest.ConfirmPage) {
 			return
 		}
-		a := o.Redeem(s.t, s.p, apitest.Confirmations, newest.ByLink())
+		secret := newest.ByLink()
+		if s.password != "" && len(s.letters)%2 == 0 { // some pages still know the password
+			secret["password"] = s.password
+		}
+		a := o.Redeem(s.t, s.p, apitest.Confirmations, secret)
 		if s.proved {
 			require.GreaterOrEqual(s.t, a.HTTPStatus, 400, "%v: %s", s.steps, a.Body)
 			return
 		}
-		a.Status(http.StatusOK)
 		s.proved = true
+		if next := a.Status(http.StatusOK).Text("next"); next == "set_password" {
+			s.pending, s.setting = a, true
+		}
 	case "owner asks again": // from his network, for what may not be his: the mail says whose it is
 		if a := o.Post(s.t, s.p.Front+"/confirmations", apitest.Object{"email": s.email}, apitest.FromAddress(ownerSocket)); a.HTTPStatus == http.StatusAccepted {
 			s.pending = a
@@ -143,11 +151,11 @@ func (s *story) step(o *apitest.MailHarness, step string) {
 // registered notes what became of a registration: once the mailbox was proved, nothing.
 func (s *story) registered(a *apitest.Answer) bool {
 	s.t.Helper()
-	if s.proved {
+	if s.proved || s.made && s.p.Slug == "lax" {
 		a.Problem(http.StatusConflict, "email_already_registered")
 		return false
 	}
-	s.pending = a.Status(http.StatusCreated)
+	s.pending, s.made = a.Status(http.StatusCreated), true
 	return true
 }
 
@@ -186,6 +194,7 @@ func (s *story) mallory(o *apitest.MailHarness) {
 }
 
 // An account that an administrator creates replaces an unconfirmed registration, and everything of the registration ends.
+// This one has a session, as an older version left it at a portal that requires no confirmation.
 func TestAdminAccountReplacesUnconfirmedRegistration(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -194,6 +203,7 @@ func TestAdminAccountReplacesUnconfirmedRegistration(t *testing.T) {
 		_, mail := o.Register(t, p, apitest.Object{"given_name": "Mallory"})
 		in := o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: apitest.GoodPassword})
 		reset := o.RequestSecret(t, p, apitest.PasswordResets, apitest.Newcomer)
+		o.Exec(t, "UPDATE accounts SET claimed_at = created_at")
 		made := o.Post(t, p.Admin+"/accounts", apitest.Object{"email": "Grace@Example.com", "given_name": "Grace"}, apitest.AsOperator).
 			Status(http.StatusCreated).Is("confirmed", false).Is("has_password", false).Is("given_name", "Grace")
 		o.RequireAccess(t, p, in.Access, false)
