@@ -41,11 +41,11 @@ func (w *Passwords) Set(ctx context.Context, p *portal.Portal, address email.Add
 }
 
 // Matches reports whether a password is the account's. Errors: overloaded.
-func (w *Passwords) Matches(ctx context.Context, a *Account, secret string) (bool, error) {
+func (w *Passwords) Matches(ctx context.Context, p *portal.Portal, a *Account, secret string) (bool, error) {
 	if !a.HasPassword() {
 		return false, nil
 	}
-	result, err := w.pool.Verify(ctx, secret, a.PasswordHash)
+	result, err := w.pool.For(p.ID).Verify(ctx, secret, a.PasswordHash)
 	if errors.Is(err, password.ErrUnreadable) {
 		return false, nil
 	}

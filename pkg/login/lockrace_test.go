@@ -35,6 +35,7 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 type world struct {
 	db       *database.DB
+	pool     *password.Pool
 	s        *Service
 	accounts *account.Service
 	sessions *session.Service
@@ -58,15 +59,14 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	digests, err := digest.Open(ctx, db, ring)
 	require.NoError(t, err)
 	rec := audit.NewRecorder(db, time.Now)
-	w := &world{db: db}
+	w := &world{db: db, pool: password.NewPool(1, 30*time.Second, params)}
 	w.portals = portal.NewService(portal.Dependencies{Portals: portal.NewRepository(db), Audit: rec, Now: time.Now})
 	keys := accesstoken.NewKeys(accesstoken.KeyDependencies{DB: db, Ring: ring, Audit: rec, Now: time.Now})
 	require.NoError(t, keys.Prepare(ctx))
 	w.tokens = accesstoken.NewTokens(keys, "http://x", time.Now)
 	w.sessions = session.NewService(session.Dependencies{Sessions: session.NewRepository(db), Ring: ring, Tokens: w.tokens, Audit: rec, Now: time.Now})
 	repo := account.NewRepository(db)
-	pool := password.NewPool(1, 30*time.Second, params)
-	pw := account.NewPasswords(pool, password.Policy{})
+	pw := account.NewPasswords(w.pool, password.Policy{})
 	w.accounts = account.NewService(account.Dependencies{DB: db, Accounts: repo, Passwords: pw, Audit: rec, Digests: digests, Now: time.Now})
 	jobs, err := jobqueue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	})
 	require.NoError(t, err)
 	w.s = NewService(Dependencies{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions,
-		Secrets: onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: time.Now}), Pool: pool,
+		Secrets: onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: time.Now}), Pool: w.pool,
 		Passwords: pw, Audit: rec, Digests: digests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
 	settings := portal.Defaults()
 	settings.Name = "Acme"
@@ -153,7 +153,13 @@ func TestRightCurrentAfterTheLock(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, costly)
 		_, id, a := w.person(t)
-		for _, next := range []string{"short", other} {
+		hashed := w.pool.Stats().Hashed
+		for range 20 { // a refused password is neither hashed for nor counted
+			require.Equal(t, "password_rejected", code(w.changeOwn(t.Context(), a, PasswordChange{id.SessionID, "wrong", "short"})))
+			require.Equal(t, "password_rejected", code(w.changeOwn(t.Context(), a, PasswordChange{id.SessionID, right, "short"})))
+		}
+		require.Equal(t, hashed, w.pool.Stats().Hashed)
+		for _, next := range []string{other} {
 			codes, ofRight := queue(20, func(pw string) error {
 				return w.changeOwn(context.Background(), a, PasswordChange{id.SessionID, pw, next})
 			})

@@ -26,8 +26,8 @@ type PasswordChange struct {
 // ChangeOwnPassword sets a new password for a person who knows the current one, and ends every other session. Wrong
 // current passwords are counted apart from logins, so that neither count locks the other out.
 //
-// Errors: password_not_set, account_locked, current_password_incorrect (attempts_remaining), password_rejected
-// (reasons), access_token_invalid when the session ended meanwhile.
+// Errors, in this order: password_not_set, account_locked, password_reset_required, password_rejected (reasons),
+// current_password_incorrect (attempts_remaining), access_token_invalid when the session ended meanwhile; overloaded.
 func (s *Service) ChangeOwnPassword(
 	ctx context.Context, p *portal.Portal, a *account.Account, change PasswordChange,
 ) error {
@@ -58,6 +58,10 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 	if err := situation.At(admission.OwnPassword).Err(); err != nil {
 		return err
 	}
+	// The rules are asked before anything is hashed: a refused password must cost the server nothing.
+	if err := s.passwords.Check(ctx, p, a.Email, change.New); err != nil {
+		return err
+	}
 	result, err := s.compare(ctx, p, a, change.Current)
 	if err != nil {
 		return err
@@ -67,9 +71,9 @@ func (s *Service) changeOwn(ctx context.Context, p *portal.Portal, a *account.Ac
 		defer cancel()
 		return s.countWrongCurrent(counting, p, a, accountDigest)
 	}
-	hash, err := s.passwords.Set(ctx, p, a.Email, change.New)
+	hash, err := s.pool.For(p.ID).Hash(ctx, change.New)
 	if err != nil {
-		return s.unlessLocked(ctx, p, lockout.CurrentPassword, accountDigest, err)
+		return err
 	}
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		return s.replaceOwn(ctx, p, a, change.Session, hash)

@@ -104,7 +104,7 @@ func (s *Service) Confirm(
 	)
 	err := s.mail.Redeem(ctx, p, confirming(presented), challenge.Redemption{
 		Prepare: func(a *account.Account) (err error) {
-			keeps, err = s.keepsPassword(ctx, a, secret)
+			keeps, err = s.keepsPassword(ctx, p, a, secret)
 			return err
 		},
 		Apply: func(ctx context.Context, a *account.Account, checked onetime.Checked) error {
@@ -127,14 +127,16 @@ func (s *Service) Confirm(
 }
 
 // keepsPassword reports whether confirming an account keeps its password.
-func (s *Service) keepsPassword(ctx context.Context, a *account.Account, secret string) (bool, error) {
+func (s *Service) keepsPassword(
+	ctx context.Context, p *portal.Portal, a *account.Account, secret string,
+) (bool, error) {
 	switch {
 	case a.UnverifiedSince == nil, !a.HasPassword():
 		return true, nil
 	case secret == "":
 		return !a.Contested(), nil
 	}
-	return s.passwords.Matches(ctx, a, secret)
+	return s.passwords.Matches(ctx, p, a, secret)
 }
 
 // prove notes the proof of a mailbox, in the database and in a.
