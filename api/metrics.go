@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
+	"github.com/latchkey-auth/latchkey/pkg/login"
 	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
@@ -105,11 +106,10 @@ func outcome(err error) string {
 	return string(fault.CodeOf(err))
 }
 
-// loggedIn counts a password login. A failure that leaves no tries has caused a lock.
+// loggedIn counts a password login, and the lock that a failure causes.
 func (m *metrics) loggedIn(err error) {
 	m.logins.WithLabelValues(outcome(err)).Inc()
-	var f *fault.Error
-	if errors.As(err, &f) && f.Code == fault.IncorrectCredentials && f.Members["attempts_remaining"] == 0 {
+	if errors.Is(err, login.ErrLockBegan) {
 		m.locks.Inc()
 	}
 }

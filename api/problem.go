@@ -232,6 +232,7 @@ func members(language locale.Language, of map[string]any) map[string]any {
 // detail is a sentence about the fault that a portal can show to a person.
 func detail(language locale.Language, f *fault.Error) string {
 	data := maps.Clone(locale.Data(f.Members))
+	maps.DeleteFunc(data, func(_ string, value any) bool { return value == nil })
 	if f.RetryAfter > 0 {
 		if data == nil {
 			data = locale.Data{}

@@ -30,6 +30,9 @@ type Attempt struct {
 // attemptTries is how often a login starts anew because the account changed while its hash was computed.
 const attemptTries = 3
 
+// ErrLockBegan is the cause of an incorrect_credentials that locked the password.
+var ErrLockBegan = errors.New("login: this failure locks the password")
+
 // privateFailure is the least time that a failure takes at a private portal. It is longer than the difference between
 // an address with an account and one without.
 const privateFailure = 500 * time.Millisecond
@@ -38,9 +41,9 @@ const privateFailure = 500 * time.Millisecond
 // count as if they had come one after another.
 //
 // Errors, in this order: channel_unavailable, account_locked (locked_until), password_reset_required,
-// password_not_set, incorrect_credentials (attempts_remaining, hints), account_disabled, email_not_confirmed,
-// resource_not_granted; and overloaded. At a private portal an account without a password, or unconfirmed, answers as
-// a wrong password does.
+// password_not_set, incorrect_credentials (attempts_remaining, null at a private portal; hints), account_disabled,
+// email_not_confirmed, resource_not_granted; and overloaded. At a private portal an account without a password, or
+// unconfirmed, answers as a wrong password does.
 func (s *Service) WithPassword(ctx context.Context, p *portal.Portal, try Attempt) (session.Granted, error) {
 	if !p.Allows(portal.Password) {
 		return session.Granted{}, fault.New(fault.ChannelUnavailable)
@@ -79,7 +82,7 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, re
 	if refused := situation.At(admission.BeforePassword); refused.Err() != nil {
 		return session.Granted{}, s.withSetPasswordMail(ctx, situation, refused.Err())
 	}
-	result, err := s.compare(ctx, p, read.account, try.Password)
+	result, fresh, err := s.compareAt(ctx, p, read.account, try.Password)
 	if err != nil {
 		return session.Granted{}, err // the caller left, or the pool is overloaded: nothing is decided or counted
 	}
@@ -94,9 +97,34 @@ func (s *Service) attempt(ctx context.Context, p *portal.Portal, try Attempt, re
 	}
 	granted, err := s.start(ctx, p, try, read)
 	if err == nil && result.Outdated {
-		s.rehash(ctx, p, read.account, try.Password)
+		s.rehash(ctx, p, read.account, try.Password, fresh)
 	}
 	return granted, err
+}
+
+// compareAt compares the password of a login. At a private portal the work depends on the portal and never on the
+// account: each kind of hash that the portal has is computed for every try. fresh is then the hash that replaces an
+// outdated one.
+func (s *Service) compareAt(
+	ctx context.Context, p *portal.Portal, a *account.Account, secret string,
+) (result password.Result, fresh string, err error) {
+	if !p.Private() {
+		result, err = s.compare(ctx, p, a, secret)
+		return result, "", err
+	}
+	tried := password.Equal{Password: secret}
+	if a != nil {
+		tried.Stored = a.PasswordHash
+	}
+	if tried.Kinds, err = s.repo.hashKinds(ctx, p.ID); err != nil {
+		return password.Result{}, "", err
+	}
+	result, fresh, err = s.pool.For(p.ID).VerifyEqual(ctx, tried)
+	if errors.Is(err, password.ErrUnreadable) {
+		s.log.ErrorContext(ctx, "stored password hash is unreadable", "account", a.ID)
+		return password.Result{}, "", nil
+	}
+	return result, fresh, err
 }
 
 // withSetPasswordMail mails the link to set a password if the refusal is that there is none, as the lookup does, and
@@ -160,14 +188,18 @@ func (s *Service) start(
 	begin := session.Begin{
 		Methods: []string{session.Password}, Transport: try.Transport, DeviceName: try.DeviceName, Guarded: read.digest,
 	}
-	if read.lock.Clean() {
+	clear, clean := s.lockouts.Succeed, read.lock.Clean()
+	if p.Private() { // the failures of the window stay
+		clear, clean = s.lockouts.EndRun, !read.lock.HasRun()
+	}
+	if clean {
 		return s.sessions.Start(ctx, p, read.account, begin)
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
 		if granted, err = s.sessions.Start(ctx, p, read.account, begin); err != nil {
 			return err
 		}
-		cleared, err := s.lockouts.Succeed(ctx, p.ID, lockout.Login, read.digest, s.clock.Now())
+		cleared, err := clear(ctx, p.ID, lockout.Login, read.digest, s.clock.Now())
 		if err == nil && !cleared {
 			err = session.ErrChanged
 		}
@@ -191,17 +223,27 @@ func (s *Service) countFailure(ctx context.Context, p *portal.Portal, try Attemp
 	if !counted {
 		return s.locked(p, state)
 	}
-	f := fault.New(fault.IncorrectCredentials).With("attempts_remaining", state.Remaining(p.Lockout, now))
+	left := state.Remaining(p.Lockout, now)
+	f := fault.New(fault.IncorrectCredentials).With("attempts_remaining", left)
+	if left == 0 {
+		f.Cause = ErrLockBegan
+	}
+	if p.Private() {
+		f = f.With("attempts_remaining", nil)
+	}
 	if hints := password.Hints(try.Password, p.PasswordMinLength); len(hints) > 0 {
 		f = f.With("hints", hints)
 	}
 	return f
 }
 
-// rehash replaces an old or foreign hash by one with today's parameters. The login has succeeded by then, so a
-// failure is only logged, and the next login tries again.
-func (s *Service) rehash(ctx context.Context, p *portal.Portal, a *account.Account, secret string) {
-	hash, err := s.pool.For(p.ID).Hash(ctx, secret)
+// rehash replaces an old or foreign hash by one with today's parameters: fresh, or else a new one. The login has
+// succeeded by then, so a failure is only logged, and the next login tries again.
+func (s *Service) rehash(ctx context.Context, p *portal.Portal, a *account.Account, secret, fresh string) {
+	hash, err := fresh, error(nil)
+	if fresh == "" {
+		hash, err = s.pool.For(p.ID).Hash(ctx, secret)
+	}
 	if err == nil {
 		err = s.accounts.Rehash(ctx, p.ID, a.ID, a.PasswordHash, hash)
 	}

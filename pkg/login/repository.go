@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
 	"github.com/latchkey-auth/latchkey/pkg/lockout"
+	"github.com/latchkey-auth/latchkey/pkg/password"
 )
 
 // Repository reads the facts that decide a login.
@@ -42,3 +43,23 @@ func (r *Repository) read(
 	read.account = a
 	return read, err
 }
+
+// hashKinds gives one stored hash of each kind that the accounts of a portal have. Raw, because only a recursive
+// query skips through the index accounts_hash_kind from one kind to the next, however many accounts there are. The
+// table is pkg/account's.
+func (r *Repository) hashKinds(ctx context.Context, portalID ids.Portal) ([]string, error) {
+	return database.Collect(r.db.From(ctx).Raw(hashKinds, map[string]any{"portal": portalID}), database.One[string])
+}
+
+var hashKinds = `WITH RECURSIVE kinds (kind) AS (
+		SELECT MIN(` + password.SQLKind("a.password_hash") + `) FROM accounts a
+		WHERE a.portal_id = @portal AND a.password_hash IS NOT NULL
+		UNION ALL
+		SELECT (SELECT MIN(` + password.SQLKind("b.password_hash") + `) FROM accounts b
+			WHERE b.portal_id = @portal AND b.password_hash IS NOT NULL
+				AND ` + password.SQLKind("b.password_hash") + ` > kinds.kind)
+		FROM kinds WHERE kinds.kind IS NOT NULL)
+	SELECT (SELECT c.password_hash FROM accounts c
+		WHERE c.portal_id = @portal AND c.password_hash IS NOT NULL
+			AND ` + password.SQLKind("c.password_hash") + ` = kinds.kind LIMIT 1)
+	FROM kinds WHERE kinds.kind IS NOT NULL`

@@ -193,13 +193,16 @@ func TestPrivatePortalLookup(t *testing.T) {
 			Is("methods", []string{"email_code"})
 		h.Post(t, codes.Front+"/login", ada.Credentials()).Problem(http.StatusConflict, "channel_unavailable")
 		h.LockoutStatus(t, p, ada.Email).Is("failed_attempts", nil).Is("attempts_remaining", nil).Is("threshold", 5)
-		h.LogInRight(t, p, ada.Email).Problem(http.StatusUnauthorized, "incorrect_credentials").Is("attempts_remaining", 4)
+		h.LogInRight(t, p, ada.Email).Problem(http.StatusUnauthorized, "incorrect_credentials").Is("attempts_remaining", nil)
 
 		h.Patch(t, p.Admin, apitest.Object{"require_confirmation": false}, apitest.AsOperator).
 			Problem(http.StatusUnprocessableEntity, "validation_failed").FieldError("/require_confirmation", "conflict")
 		h.Patch(t, ada.Admin, apitest.Object{"confirmed": true}, apitest.AsOperator).Status(http.StatusOK)
 		h.LogIn(t, ada)
+		require.Equal(t, "0", h.QueryValue(t, "SELECT in_a_row FROM lockouts"))
 		h.Patch(t, p.Admin, apitest.Object{"enumeration": "open"}, apitest.AsOperator).Status(http.StatusOK)
+		h.LockoutStatus(t, p, ada.Email).Is("failed_attempts", 1) // a success at a private portal clears only the run
+		h.LogIn(t, ada)
 		h.LockoutStatus(t, p, ada.Email).Is("failed_attempts", 0)
 	})
 }
