@@ -241,7 +241,54 @@ func TestDisabledUnconfirmedRegistrationIsNotReplaced(t *testing.T) {
 	})
 }
 
-// An administrator who marks an unconfirmed registration as confirmed makes it an account.
+// Any change by an administrator makes an account of an unconfirmed registration: a stranger who registers the address
+// again undoes nothing, and nobody keeps a password that the stranger chose. It is not swept.
+func TestAdminChangeMakesAccountOfUnconfirmedRegistration(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		o := apitest.NewWithMail(t, db)
+		p := o.Portal(t)
+		const phrase = "what the administrator sets"
+		for i, change := range []apitest.Object{
+			{"roles": []string{"case"}}, {"metadata": apitest.Object{"seat": 7}}, {"password": phrase}, {"given_name": "Ada"},
+			{"phone": "+4530303030"}, {"entitlements": []string{"x"}}, {"opted_out": true}, {"locale": "da"},
+			{"disabled": true}, {"confirmed": true}, {"roles": []string{"case"}, "password": phrase},
+		} {
+			email := fmt.Sprintf("ada%d@example.com", i)
+			mallory := apitest.Person{Portal: p, Email: email, Password: malloryPhrase}
+			_, mail := o.Register(t, p, apitest.Object{"email": email, "password": malloryPhrase})
+			account := p.Admin + "/accounts/" + o.QueryValue(t, "SELECT id FROM accounts WHERE email = ?", email)
+			o.Patch(t, account, apitest.Object{}, apitest.AsOperator).Status(http.StatusOK).Is("has_password", true)
+			o.Patch(t, account, apitest.Object{"roles": []string{}}, apitest.AsOperator).Is("has_password", true) // as it was
+			o.Patch(t, account, change, apitest.AsOperator).Status(http.StatusOK).Is("has_password", change["password"] != nil)
+
+			o.Clock.Advance(apitest.ResendInterval)
+			o.Post(t, p.Front+"/registrations", apitest.Object{"email": email, "password": apitest.OtherPassword}).
+				Problem(http.StatusConflict, "email_already_registered")
+			require.NotEqual(t, http.StatusOK, o.Post(t, p.Front+"/login", mallory.Credentials()).HTTPStatus, change)
+			code := map[bool]string{true: "account_disabled", false: "token_expired"}[change["disabled"] == true]
+			require.Equal(t, code, o.Redeem(t, p, apitest.Confirmations, mail.ByLink()).Text("code"))
+			after := o.Get(t, account, apitest.AsOperator).Status(http.StatusOK)
+			for member, value := range change {
+				if member != "password" {
+					after.Is(member, value)
+				}
+			}
+			if change["password"] != nil {
+				owner := apitest.Person{Portal: p, Email: email, Password: phrase}
+				o.Post(t, p.Front+"/login", owner.Credentials()).Problem(http.StatusForbidden, "email_not_confirmed")
+				o.Patch(t, account, apitest.Object{"confirmed": true}, apitest.AsOperator).Is("has_password", true)
+				o.LogIn(t, owner)
+			}
+		}
+		before := o.CountRows(t, "accounts")
+		o.Clock.Advance(31 * 24 * time.Hour)
+		o.Sweep(t, "unverified accounts")
+		require.Equal(t, before, o.CountRows(t, "accounts"))
+	})
+}
+
+// An administrator who marks an unconfirmed registration as confirmed makes it an account. Its owner sets the password.
 func TestAdminConfirmsUnconfirmedRegistration(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -253,6 +300,11 @@ func TestAdminConfirmsUnconfirmedRegistration(t *testing.T) {
 		o.Clock.Advance(apitest.ResendInterval)
 		o.Post(t, p.Front+"/registrations", apitest.Object{"email": apitest.Newcomer, "password": apitest.OtherPassword}).
 			Problem(http.StatusConflict, "email_already_registered")
-		o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: apitest.GoodPassword})
+		o.Post(t, p.Front+"/login", apitest.Object{"email": apitest.Newcomer, "password": apitest.GoodPassword}).
+			Problem(http.StatusForbidden, "password_not_set")
+		set := o.MailTo(t, apitest.Newcomer, "Set your password for Acme")
+		o.Redeem(t, p, apitest.PasswordResets, apitest.Merge(set.ByLink(), apitest.Object{"password": ownerPhrase})).
+			Status(http.StatusOK)
+		o.LogIn(t, apitest.Person{Portal: p, Email: apitest.Newcomer, Password: ownerPhrase})
 	})
 }
