@@ -214,7 +214,7 @@ func (s *Server) patchAccount(c echo.Context) error {
 	if err := s.limitAdministrator(c, changes); err != nil {
 		return err
 	}
-	a, err := s.accounts.Change(c.Request().Context(), portalOf(c), id, changes)
+	a, err := s.administration.Change(c.Request().Context(), portalOf(c), id, changes)
 	if err != nil {
 		return err
 	}

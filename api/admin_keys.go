@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,6 +28,7 @@ type keyBody struct {
 	Name       string         `json:"name"`
 	Scopes     []apikey.Scope `json:"scopes"`
 	Portal     *string        `json:"portal"`
+	CreatedBy  *string        `json:"created_by"`
 	CreatedAt  timestamp      `json:"created_at"`
 	ExpiresAt  *timestamp     `json:"expires_at"`
 	LastUsedAt *timestamp     `json:"last_used_at"`
@@ -42,13 +44,13 @@ const maxKeyLife = 1 << 32
 // Errors: validation_failed, permission_denied, organization_not_found.
 func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.KeyRequest, error) {
 	who := principalOf(c)
-	wanted := apikey.KeyRequest{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID}
+	wanted := apikey.KeyRequest{Name: req.Name, Scopes: req.Scopes, PortalID: who.portalID, MakerID: who.makerID}
 	if req.ExpiresIn.Set {
 		life := min(max(req.ExpiresIn.Value, 1), maxKeyLife) // zero would mean no end
 		wanted.ExpiresIn = time.Duration(life) * time.Second
 	}
-	if !who.operates() && (slices.Contains(req.Scopes, apikey.Operator) || slices.Contains(req.Scopes, apikey.Hashes)) {
-		return wanted, fault.New(fault.PermissionDenied)
+	if err := who.mayGrant(req.Scopes); err != nil {
+		return wanted, err
 	}
 	if err := wanted.Check(req.Portal.Set || !who.operates()); err != nil {
 		return wanted, err
@@ -65,6 +67,22 @@ func (s *Server) wantedKey(c echo.Context, req *createKeyRequest) (apikey.KeyReq
 	}
 	wanted.PortalID = p.ID
 	return wanted, nil
+}
+
+// mayGrant wants the scopes of a new key to be the caller's own; an operator may grant all. Errors: permission_denied.
+func (p principal) mayGrant(scopes []apikey.Scope) error {
+	denied := fault.New(fault.PermissionDenied)
+	for i, scope := range scopes {
+		if !p.operates() && !p.has(scope) && slices.Contains(apikey.Scopes(), scope) {
+			denied.Fields = append(denied.Fields, fault.Field{
+				Pointer: "/scopes/" + strconv.Itoa(i), Code: fault.FieldNotAllowed,
+			})
+		}
+	}
+	if len(denied.Fields) > 0 {
+		return denied
+	}
+	return nil
 }
 
 // createAPIKey answers POST /v1/admin/api-keys.
@@ -114,6 +132,9 @@ func (s *Server) keyOut(c echo.Context, key *apikey.Key) (keyBody, error) {
 	body := keyBody{
 		ID: key.ID, Name: key.Name, Scopes: key.Scopes, CreatedAt: timestamp(key.CreatedAt),
 		ExpiresAt: (*timestamp)(key.ExpiresAt), LastUsedAt: (*timestamp)(key.LastUsedAt),
+	}
+	if key.CreatedBy != "" {
+		body.CreatedBy = &key.CreatedBy
 	}
 	if key.PortalID.IsZero() {
 		return body, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/administration"
 	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
@@ -49,23 +50,24 @@ type Server struct {
 	operatorKey string
 	proxies     []netip.Prefix
 
-	portals      *portal.Service
-	accounts     *account.Service
-	login        *login.Service
-	sessions     *session.Service
-	tokens       *accesstoken.Tokens
-	keys         *accesstoken.Keys
-	apiKeys      *apikey.Service
-	messages     *delivery.Service
-	dispatch     *dispatch.Service
-	inbox        *dispatch.Inbox // nil in production
-	resets       *passwordreset.Service
-	registration *registration.Service
-	invitations  *invitation.Service
-	erasure      *erasure.Service
-	audit        *audit.Recorder
-	limiter      *ratelimit.Limiter // nil when switched off
-	limits       Limits
+	portals        *portal.Service
+	accounts       *account.Service
+	administration *administration.Service
+	login          *login.Service
+	sessions       *session.Service
+	tokens         *accesstoken.Tokens
+	keys           *accesstoken.Keys
+	apiKeys        *apikey.Service
+	messages       *delivery.Service
+	dispatch       *dispatch.Service
+	inbox          *dispatch.Inbox // nil in production
+	resets         *passwordreset.Service
+	registration   *registration.Service
+	invitations    *invitation.Service
+	erasure        *erasure.Service
+	audit          *audit.Recorder
+	limiter        *ratelimit.Limiter // nil when switched off
+	limits         Limits
 	// unlimitedNetworks are left out by the limits.
 	unlimitedNetworks []netip.Prefix
 	forwarded         sync.Once     // warns of X-Forwarded-For from a stranger
@@ -77,8 +79,9 @@ type Server struct {
 func New(a *app.App, o Options) *Server {
 	s := &Server{
 		db: a.DB, log: a.Log, clock: a.Now, publicURL: a.PublicURL, operatorKey: o.OperatorKey, proxies: o.TrustedProxies,
-		portals: a.Portals, accounts: a.Accounts, login: a.Login, sessions: a.Sessions, tokens: a.AccessTokens,
-		keys: a.SigningKeys, apiKeys: a.APIKeys, messages: a.Messages, dispatch: a.Dispatch, inbox: a.Inbox,
+		portals: a.Portals, accounts: a.Accounts, administration: a.Administration, login: a.Login, sessions: a.Sessions,
+		tokens: a.AccessTokens,
+		keys:   a.SigningKeys, apiKeys: a.APIKeys, messages: a.Messages, dispatch: a.Dispatch, inbox: a.Inbox,
 		resets: a.PasswordResets, registration: a.Registration, invitations: a.Invitations,
 		erasure: a.Erasure,
 		audit:   a.Audit, importing: make(chan struct{}, maxImports), metrics: newMetrics(a.DB, a.Hashing),

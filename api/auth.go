@@ -71,6 +71,7 @@ type principal struct {
 	portalID  ids.Portal
 	actor     audit.Actor
 	accountID ids.Account // of a person
+	makerID   ids.Account // the person, or the person behind the key
 	name      string      // of a key
 }
 
@@ -151,7 +152,7 @@ func (s *Server) authenticate(c echo.Context) (principal, error) {
 			return principal{}, err
 		}
 		return principal{
-			scopes: key.Scopes, portalID: key.PortalID, actor: audit.APIKey(key.ID), name: key.Name,
+			scopes: key.Scopes, portalID: key.PortalID, actor: audit.APIKey(key.ID), makerID: key.MakerID, name: key.Name,
 		}, nil
 	}
 	return s.administratorBehind(c, text)
@@ -176,7 +177,7 @@ func (s *Server) administratorBehind(c echo.Context, token string) (principal, e
 		return principal{}, err
 	}
 	who := principal{
-		portalID: p.ID, actor: audit.Person(a.ID), accountID: a.ID,
+		portalID: p.ID, actor: audit.Person(a.ID), accountID: a.ID, makerID: a.ID,
 	}
 	if slices.Contains(a.Roles, account.AdminRole) {
 		who.scopes = []apikey.Scope{apikey.Admin, apikey.InvitationsExport}

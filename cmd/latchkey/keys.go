@@ -28,8 +28,8 @@ type keysCommand struct {
 type keysCreate struct {
 	config.Database
 	Name      string         `required:"" help:"What the key is for."`
-	Scope     []apikey.Scope `required:"" enum:"operator,admin,invitations:export,hashes" help:"${enum}; may be repeated."`
-	Portal    string         `help:"The portal that the key is for; required but for an operator's."`
+	Scope     []apikey.Scope `required:"" enum:"operator,admin,invitations:export,hashes,metrics" help:"${enum}; may be repeated."`
+	Portal    string         `help:"The portal that the key is for; required, except for the scopes operator and metrics."`
 	ExpiresIn time.Duration  `help:"How long the key is good; for ever if not given."`
 }
 

@@ -24,13 +24,13 @@ var tiers = map[string]int{
 	// records
 	"audit":   3,
 	"portal":  4,
-	"account": 5, "lockout": 5, "apikey": 5, "accesstoken": 5,
-	"session": 6, "onetime": 6, "delivery": 6,
+	"account": 5, "lockout": 5, "accesstoken": 5,
+	"session": 6, "onetime": 6, "delivery": 6, "apikey": 6,
 	// decision
 	"admission": 7,
 	// deeds
 	"challenge":     8, // a secret and the message that carries it
-	"passwordreset": 9, "invitation": 9,
+	"passwordreset": 9, "invitation": 9, "administration": 9,
 	"dispatch":     10, // derives secrets and codes as it sends
 	"login":        10, // mails the link to people who have no password yet
 	"erasure":      10, // knows every row about a person, or of a portal

@@ -36,6 +36,9 @@ var guests = map[string]map[string]string{
 	"portal": {
 		"accounts": "unverified registrations are accounts once a portal requires no confirmation",
 	},
+	"apikey": {
+		"accounts": "the key of a person is good only while they have the role admin",
+	},
 	"session": {
 		"accounts": "a session starts and is refreshed only while the account is as it was",
 		"lockouts": "a session starts only while the password is not locked, in the same statement",

@@ -26,6 +26,9 @@ type Changes struct {
 	Metadata     *json.RawMessage
 	Disabled     *bool
 	OptedOut     *bool
+
+	// Then runs in the transaction of a change, with the account before and after it; nil does nothing.
+	Then func(ctx context.Context, before, after *Account) error
 }
 
 // Change makes an administrator's changes. A new address is unconfirmed unless the changes confirm it. A new password, a
@@ -86,7 +89,11 @@ func (s *Service) change(
 		if err := s.repo.update(ctx, p.ID, changed); err != nil {
 			return taken(err)
 		}
-		return s.audit.Record(ctx, s.event(p, what, changed).Changed(changedMembers(before, changed)...))
+		event := s.event(p, what, changed).Changed(changedMembers(before, changed)...)
+		if err := s.audit.Record(ctx, event); err != nil || c.Then == nil {
+			return err
+		}
+		return c.Then(ctx, before, changed)
 	})
 	return changed, err
 }

@@ -23,10 +23,11 @@ const (
 	Admin             Scope = "admin"    // one portal
 	InvitationsExport Scope = "invitations:export"
 	Hashes            Scope = "hashes"
+	Metrics           Scope = "metrics" // of the whole installation
 )
 
 // Scopes lists every scope.
-func Scopes() []Scope { return []Scope{Operator, Admin, InvitationsExport, Hashes} }
+func Scopes() []Scope { return []Scope{Operator, Admin, InvitationsExport, Hashes, Metrics} }
 
 // Prefix begins every key, so that people and scanners recognize a key that leaked.
 const Prefix = "lk_"
@@ -37,6 +38,8 @@ type Key struct {
 	PortalID   ids.Portal
 	Name       string
 	Scopes     []Scope
+	CreatedBy  string      // the actor, as audit events name it; "" for a key of an older version
+	MakerID    ids.Account // the person who made it, or made the key that made it; zero for none
 	CreatedAt  time.Time
 	ExpiresAt  *time.Time
 	LastUsedAt *time.Time

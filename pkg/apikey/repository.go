@@ -25,6 +25,8 @@ type row struct {
 	Name       string
 	Scopes     string // a JSON array
 	KeyHash    []byte
+	CreatedBy  string
+	MakerID    ids.Account
 	CreatedAt  int64 `gorm:"autoCreateTime:false"`
 	ExpiresAt  *int64
 	LastUsedAt *int64
@@ -35,20 +37,44 @@ func (row) TableName() string { return "api_keys" }
 
 func (r *row) key() (*Key, error) {
 	k := &Key{
-		ID: r.ID, PortalID: r.PortalID, Name: r.Name, CreatedAt: *database.Time(&r.CreatedAt),
+		ID: r.ID, PortalID: r.PortalID, Name: r.Name, CreatedBy: r.CreatedBy, MakerID: r.MakerID,
+		CreatedAt: *database.Time(&r.CreatedAt),
 		ExpiresAt: database.Time(r.ExpiresAt), LastUsedAt: database.Time(r.LastUsedAt), hash: r.KeyHash,
 	}
 	return k, json.Unmarshal([]byte(r.Scopes), &k.Scopes)
 }
 
-// byID finds a key. Errors: database.ErrNotFound.
-func (r *Repository) byID(ctx context.Context, portalID ids.Portal, id ids.APIKey) (*Key, error) {
-	var found row
-	err := r.db.From(ctx).Where("portal_id = ? AND id = ?", portalID, id).Take(&found).Error
+// maker is what a key's end depends on, if a person made it.
+type maker struct {
+	roles    []string
+	disabled bool
+}
+
+// withMaker finds a key and the person who made it, nil for none or one who was deleted. Raw, because it joins the table
+// of pkg/account: a key is good only as long as its maker has the role.
+//
+// Errors: database.ErrNotFound.
+func (r *Repository) withMaker(ctx context.Context, portalID ids.Portal, id ids.APIKey) (*Key, *maker, error) {
+	var (
+		found    row
+		roles    *string
+		disabled *int64
+	)
+	err := r.db.From(ctx).Raw(`SELECT k.portal_id, k.id, k.name, CAST(k.scopes AS TEXT), k.key_hash, k.created_by,
+			k.maker_id, k.created_at, k.expires_at, k.last_used_at, CAST(m.roles AS TEXT), m.disabled_at
+		FROM api_keys k LEFT JOIN accounts m ON m.portal_id = k.portal_id AND m.id = k.maker_id
+		WHERE k.portal_id = ? AND k.id = ?`, portalID, id).Row().
+		Scan(&found.PortalID, &found.ID, &found.Name, &found.Scopes, &found.KeyHash, &found.CreatedBy,
+			&found.MakerID, &found.CreatedAt, &found.ExpiresAt, &found.LastUsedAt, &roles, &disabled)
 	if err != nil {
-		return nil, database.Err(err)
+		return nil, nil, database.Err(err)
 	}
-	return found.key()
+	k, err := found.key()
+	if err != nil || roles == nil {
+		return k, nil, err
+	}
+	by := maker{disabled: disabled != nil}
+	return k, &by, json.Unmarshal([]byte(*roles), &by.roles)
 }
 
 // of selects the keys of one portal, or of all if portalID is nil.
@@ -69,6 +95,10 @@ func (r *Repository) page(ctx context.Context, portalID *ids.Portal, before ids.
 	if err := query.Order("id DESC").Limit(limit).Find(&rows).Error; err != nil {
 		return nil, database.Err(err)
 	}
+	return keysOf(rows)
+}
+
+func keysOf(rows []row) ([]*Key, error) {
 	keys := make([]*Key, 0, len(rows))
 	for i := range rows {
 		k, err := rows[i].key()
@@ -86,7 +116,8 @@ func (r *Repository) insert(ctx context.Context, k *Key) error {
 		return err
 	}
 	return database.Err(r.db.From(ctx).Create(&row{
-		PortalID: k.PortalID, ID: k.ID, Name: k.Name, Scopes: string(scopes), KeyHash: k.hash,
+		PortalID: k.PortalID, ID: k.ID, Name: k.Name, Scopes: string(scopes), KeyHash: k.hash, CreatedBy: k.CreatedBy,
+		MakerID:   k.MakerID,
 		CreatedAt: k.CreatedAt.UnixMilli(), ExpiresAt: database.Millis(k.ExpiresAt),
 	}).Error)
 }
@@ -104,6 +135,16 @@ func (r *Repository) delete(ctx context.Context, portalID *ids.Portal, id ids.AP
 		return nil, err
 	}
 	return gone[0].key()
+}
+
+// deleteOf removes the keys that a person made, and returns them.
+func (r *Repository) deleteOf(ctx context.Context, portalID ids.Portal, makerID ids.Account) ([]*Key, error) {
+	var gone []row
+	err := r.db.From(ctx).Clauses(returned).Where("portal_id = ? AND maker_id = ?", portalID, makerID).Delete(&gone).Error
+	if err != nil {
+		return nil, database.Err(err)
+	}
+	return keysOf(gone)
 }
 
 // touch notes when a key was last used.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -39,13 +40,15 @@ func NewService(with Dependencies) *Service {
 	return &Service{repo: with.APIKeys, audit: with.Audit, clock: with.Now}
 }
 
-// Authenticate finds the key with a text. Errors: authentication_required when it does not exist or has expired.
+// Authenticate finds the key with a text. A key that a person made is good only while they have the role admin.
+//
+// Errors: authentication_required when it does not exist, has expired or has ended with its maker's role.
 func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	portalID, id, ok := readText(text)
 	if !ok {
 		return nil, fault.New(fault.AuthenticationRequired)
 	}
-	k, err := s.repo.byID(ctx, portalID, id)
+	k, by, err := s.repo.withMaker(ctx, portalID, id)
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, fault.New(fault.AuthenticationRequired)
 	}
@@ -56,6 +59,9 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	if subtle.ConstantTimeCompare(k.hash, hashOf(text)) != 1 || (k.ExpiresAt != nil && !now.Before(*k.ExpiresAt)) {
 		return nil, fault.New(fault.AuthenticationRequired)
 	}
+	if !k.MakerID.IsZero() && (by == nil || by.disabled || !slices.Contains(by.roles, account.AdminRole)) {
+		return nil, fault.New(fault.AuthenticationRequired)
+	}
 	if k.LastUsedAt == nil || now.Sub(*k.LastUsedAt) >= usedWithin {
 		if err := s.repo.touch(ctx, k, now); err != nil {
 			return nil, err
@@ -64,13 +70,18 @@ func (s *Service) Authenticate(ctx context.Context, text string) (*Key, error) {
 	return k, nil
 }
 
-// KeyRequest describes a key to make. The zero PortalID is every portal; the zero ExpiresIn is never.
+// KeyRequest describes a key to make. The zero PortalID is every portal. The zero ExpiresIn is never, or PersonalLife if a
+// person makes the key.
 type KeyRequest struct {
 	Name      string
 	Scopes    []Scope
 	PortalID  ids.Portal
 	ExpiresIn time.Duration
+	MakerID   ids.Account // the person who makes it, or made the key that makes it; zero for none
 }
+
+// PersonalLife is how long the key of a person is good if they do not say.
+const PersonalLife = 90 * 24 * time.Hour
 
 // Limits of a key: the length of its name in code points, and its life.
 const (
@@ -100,10 +111,10 @@ func (r *KeyRequest) Check(ofPortal bool) error {
 			wrong.Wrong(pointer, fault.FieldDuplicate)
 		}
 	}
-	switch everywhere := slices.Contains(r.Scopes, Operator); {
-	case everywhere && ofPortal:
+	switch {
+	case ofPortal && slices.Contains(r.Scopes, Operator):
 		wrong.Wrong("/portal", fault.FieldConflict)
-	case !everywhere && !ofPortal:
+	case !ofPortal && !r.everywhere():
 		wrong.Wrong("/portal", fault.FieldRequired)
 	}
 	if r.ExpiresIn != 0 && (r.ExpiresIn < minLife || r.ExpiresIn > maxLife) {
@@ -112,16 +123,28 @@ func (r *KeyRequest) Check(ofPortal bool) error {
 	return wrong.Err()
 }
 
-// Create makes a key. It returns the key's text, which cannot be read again.
+// everywhere reports whether the key needs no portal: an operator's, or one that only reads metrics.
+func (r *KeyRequest) everywhere() bool {
+	return slices.Contains(r.Scopes, Operator) || slices.Equal(r.Scopes, []Scope{Metrics})
+}
+
+// Create makes a key in the name of the caller of ctx. It returns the key's text, which cannot be read again.
 func (s *Service) Create(ctx context.Context, r KeyRequest) (*Key, string, error) {
 	id, err := ids.New[ids.APIKey]()
 	if err != nil {
 		return nil, "", err
 	}
 	text, now := newText(r.PortalID, id), s.clock.Now()
-	k := &Key{ID: id, PortalID: r.PortalID, Name: r.Name, Scopes: r.Scopes, CreatedAt: now, hash: hashOf(text)}
-	if r.ExpiresIn > 0 {
-		end := now.Add(r.ExpiresIn)
+	k := &Key{
+		ID: id, PortalID: r.PortalID, Name: r.Name, Scopes: r.Scopes, CreatedBy: audit.CallerOf(ctx).Actor.String(),
+		MakerID: r.MakerID, CreatedAt: now, hash: hashOf(text),
+	}
+	life := r.ExpiresIn
+	if life == 0 && !r.MakerID.IsZero() {
+		life = PersonalLife
+	}
+	if life > 0 {
+		end := now.Add(life)
 		k.ExpiresAt = &end
 	}
 	if err := s.repo.insert(ctx, k); err != nil {
@@ -144,5 +167,22 @@ func (s *Service) Revoke(ctx context.Context, of *ids.Portal, id ids.APIKey) err
 	if err != nil {
 		return err
 	}
-	return s.audit.Record(ctx, audit.OfTarget(k.PortalID, audit.APIKeyRevoked, audit.APIKeyTarget(k.ID, k.Name)))
+	return s.audit.Record(ctx, revoked(k))
+}
+
+// RevokeOf ends the keys that a person made at a portal, in the transaction of ctx.
+func (s *Service) RevokeOf(ctx context.Context, portalID ids.Portal, makerID ids.Account) error {
+	keys, err := s.repo.deleteOf(ctx, portalID, makerID)
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, 0, len(keys))
+	for _, k := range keys {
+		events = append(events, revoked(k))
+	}
+	return s.audit.RecordAll(ctx, events)
+}
+
+func revoked(k *Key) audit.Event {
+	return audit.OfTarget(k.PortalID, audit.APIKeyRevoked, audit.APIKeyTarget(k.ID, k.Name))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/accesstoken"
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/administration"
 	"github.com/latchkey-auth/latchkey/pkg/challenge"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
@@ -59,6 +60,7 @@ type App struct {
 	Hashing   *password.Pool
 
 	Accounts       *account.Service
+	Administration *administration.Service
 	Sessions       *session.Service
 	AccessTokens   *accesstoken.Tokens
 	SigningKeys    *accesstoken.Keys
@@ -161,8 +163,10 @@ func (a *App) makePeople(o Options) (err error) {
 		Mail: mailed, Messages: a.Messages, Audit: a.Audit, Digests: a.Digests, Ring: o.Ring, Now: o.Now,
 	})
 	a.Erasure = erasure.NewService(erasure.Dependencies{
-		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, Invitations: a.Invitations, Messages: a.Messages,
+		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, APIKeys: a.APIKeys, Invitations: a.Invitations,
+		Messages: a.Messages,
 	})
+	a.Administration = administration.NewService(administration.Dependencies{Accounts: a.Accounts, APIKeys: a.APIKeys})
 	a.Registration = registration.NewService(registration.Dependencies{
 		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Resets: a.PasswordResets,
 		Mail: mailed, Audit: a.Audit, Now: o.Now,

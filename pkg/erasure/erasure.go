@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -18,6 +19,7 @@ type Dependencies struct {
 	DB          *database.DB
 	Portals     *portal.Service
 	Accounts    *account.Service
+	APIKeys     *apikey.Service
 	Invitations *invitation.Service
 	Messages    *delivery.Service
 }
@@ -27,13 +29,14 @@ type Service struct {
 	db          *database.DB
 	portals     *portal.Service
 	accounts    *account.Service
+	apiKeys     *apikey.Service
 	invitations *invitation.Service
 	messages    *delivery.Service
 }
 
 // NewService makes a Service.
 func NewService(with Dependencies) *Service {
-	return &Service{with.DB, with.Portals, with.Accounts, with.Invitations, with.Messages}
+	return &Service{with.DB, with.Portals, with.Accounts, with.APIKeys, with.Invitations, with.Messages}
 }
 
 // Account deletes a person. Rows are locked in the order in which the rest of the program locks them: invitation,
@@ -41,6 +44,7 @@ func NewService(with Dependencies) *Service {
 //
 //   - The person's invitations keep only what their codes are recognized by.
 //   - The account and its sessions are deleted.
+//   - API keys that the person made are deleted.
 //   - Messages keep their status, for receipts, but no longer lead to the person. Queued ones are not sent.
 //
 // One-time secrets, counts of wrong passwords and audit events stay until they are swept. They hold the account's id
@@ -60,7 +64,10 @@ func (s *Service) Account(ctx context.Context, p *portal.Portal, id ids.Account)
 		if err := s.accounts.Erase(ctx, p, a); err != nil {
 			return err
 		}
-		return s.messages.Forget(ctx, p, id, invited)
+		if err := s.messages.Forget(ctx, p, id, invited); err != nil {
+			return err
+		}
+		return s.apiKeys.RevokeOf(ctx, p.ID, id)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
+	"github.com/latchkey-auth/latchkey/pkg/apikey"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
@@ -47,8 +48,9 @@ func newService(t *testing.T, db *database.DB) *Service {
 	people := account.NewService(account.Dependencies{
 		DB: db, Accounts: account.NewRepository(db), Audit: recorder, Digests: digests, Now: time.Now,
 	})
+	keys := apikey.NewService(apikey.Dependencies{APIKeys: apikey.NewRepository(db), Audit: recorder, Now: time.Now})
 	return NewService(Dependencies{
-		DB: db, Portals: portals, Accounts: people, Messages: messages,
+		DB: db, Portals: portals, Accounts: people, APIKeys: keys, Messages: messages,
 		Invitations: invitation.NewService(invitation.Dependencies{DB: db, Invitations: invitation.NewRepository(db), Now: time.Now}),
 	})
 }
@@ -74,6 +76,7 @@ func newPortalID() ids.Portal { return ids.Portal{UUID: uuid.Must(uuid.NewV7())}
 var (
 	accountColumns = []string{"account_id"}
 	inviterColumns = []string{"inviter_id"}
+	makerColumns   = []string{"maker_id"}
 	addressColumns = []string{
 		"email", "email_canonical", "email_digest", "subject", "digest", "masked", "phone", "given_name", "family_name",
 	}
@@ -100,8 +103,8 @@ func (p person) columns(names []string) map[string]any {
 	return values
 }
 
-// fill makes the person, and three rows in every table: one that leads to them by the account, one by the inviter, one by
-// the address. In the other columns the rows are the bystander's, if any, so that each row shows which column leads to
+// fill makes the person, and four rows in every table: one that leads to them by the account, one by the inviter, one by
+// the maker, one by the address. In the other columns the rows are the bystander's, if any, so that each row shows which column leads to
 // the person.
 func (p person) fill(t *testing.T, db *database.DB, bystander *person) {
 	t.Helper()
@@ -109,10 +112,10 @@ func (p person) fill(t *testing.T, db *database.DB, bystander *person) {
 		"portal_id": p.portalID, "portals.id": p.portalID, "portals.slug": p.portalID.String()[24:], "portals.deleted_at": nil,
 		"accounts.id": p.id, "accounts.email": p.email, "accounts.email_canonical": p.email, "accounts.locale": "en",
 		"accounts.phone": p.personal, "accounts.given_name": p.personal, "accounts.family_name": p.personal,
-		"accounts.claimed_at": nil, "roles": "[]", "entitlements": "[]", "metadata": "{}", "portals.settings": "{}",
+		"accounts.claimed_at": nil, "roles": "[]", "entitlements": "[]", "metadata": "{}", "scopes": "[]", "portals.settings": "{}",
 		"deleted_at": nil, "accepted_at": nil, // an invitation that waits is one to erase
 	}
-	for _, names := range [][]string{accountColumns, inviterColumns, addressColumns} {
+	for _, names := range [][]string{accountColumns, inviterColumns, makerColumns, addressColumns} {
 		known := p.columns(names)
 		if bystander != nil && !slices.Contains(names, "account_id") {
 			known["account_id"] = bystander.id
@@ -133,7 +136,7 @@ func (p person) traces(t *testing.T, db *database.DB) (found []string) {
 	ctx := database.AcrossPortals(t.Context(), "a test looks at the whole database")
 	for _, c := range columns {
 		require.False(t, strings.HasSuffix(c.Name, "_id") &&
-			!slices.Contains(slices.Concat(accountColumns, inviterColumns, otherIDs), c.Name), "does %s lead to a person?", c)
+			!slices.Contains(slices.Concat(accountColumns, inviterColumns, makerColumns, otherIDs), c.Name), "does %s lead to a person?", c)
 		values, err := database.Collect(db.From(ctx).Raw("SELECT "+c.Name+" FROM "+c.Table), database.One[any])
 		require.NoError(t, err)
 		for _, value := range values {
@@ -178,7 +181,7 @@ func TestAnErasedAccountIsNowhere(t *testing.T) {
 		ada.fill(t, db, &carol)
 		bobs := bob.traces(t, db)
 		for _, c := range databasetest.Columns(t, db) {
-			if slices.Contains(slices.Concat(accountColumns, inviterColumns, addressColumns), c.Name) {
+			if slices.Contains(slices.Concat(accountColumns, inviterColumns, makerColumns, addressColumns), c.Name) {
 				require.Contains(t, ada.traces(t, db), c.String(), "the test put nobody there")
 			}
 		}

@@ -177,7 +177,8 @@ func TestKeysOfPortalAdministrators(t *testing.T) {
 		in := h.LogIn(t, h.Account(t, p, apitest.Object{"roles": []string{"admin"}}))
 		theirs := h.APIKey(t, apitest.Object{"portal": "other"})
 		operators := h.APIKey(t, apitest.Object{"scopes": []string{"operator"}, "portal": nil})
-		for _, as := range []apitest.Option{apitest.Bearer(in.Access), apitest.Bearer(h.APIKey(t, nil).Text)} {
+		programs := h.APIKey(t, apitest.Object{"scopes": []string{"admin", "invitations:export"}})
+		for _, as := range []apitest.Option{apitest.Bearer(in.Access), apitest.Bearer(programs.Text)} {
 			create := func(members apitest.Object) *apitest.Answer {
 				t.Helper()
 				members["name"] = "Key"
