@@ -69,7 +69,11 @@ func (s *Server) patchPortal(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.portals.Update(c.Request().Context(), portalOf(c).Slug, func(settings *portal.Settings) error {
+	update := s.portals.UpdateOwn
+	if principalOf(c).operates() {
+		update = s.portals.Update
+	}
+	p, err := update(c.Request().Context(), portalOf(c).Slug, func(settings *portal.Settings) error {
 		return decodeJSON(body, settings)
 	})
 	if err != nil {

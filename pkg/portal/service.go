@@ -188,11 +188,31 @@ const updateTries = 5
 //
 // Errors: those of apply, organization_not_found, validation_failed.
 func (s *Service) Update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
-	return database.Retry(updateTries, database.ErrNotFound, func() (*Portal, error) { return s.update(ctx, slug, apply) })
+	return s.updateIf(ctx, slug, apply, func(_, _ *Settings) error { return nil })
+}
+
+// UpdateOwn is Update for the administrators of the portal, who may not change the settings of the operator.
+//
+// Errors: permission_denied, with the settings that are the operator's; Update's.
+func (s *Service) UpdateOwn(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
+	return s.updateIf(ctx, slug, apply, keepsOperatorSettings)
+}
+
+// check says whether a caller may replace settings by others.
+type check func(before, after *Settings) error
+
+func (s *Service) updateIf(
+	ctx context.Context, slug string, apply func(*Settings) error, allowed check,
+) (*Portal, error) {
+	return database.Retry(updateTries, database.ErrNotFound, func() (*Portal, error) {
+		return s.update(ctx, slug, apply, allowed)
+	})
 }
 
 // update is one try. Errors: Update's; database.ErrNotFound when another change came first.
-func (s *Service) update(ctx context.Context, slug string, apply func(*Settings) error) (*Portal, error) {
+func (s *Service) update(
+	ctx context.Context, slug string, apply func(*Settings) error, allowed check,
+) (*Portal, error) {
 	p, err := s.repo.bySlug(ctx, slug)
 	if err != nil {
 		return nil, notFound(err)
@@ -202,7 +222,11 @@ func (s *Service) update(ctx context.Context, slug string, apply func(*Settings)
 	if err := apply(&p.Settings); err != nil {
 		return nil, err
 	}
-	if err := p.normalize().Err(); err != nil {
+	wrong := p.normalize()
+	if err := allowed(&before, &p.Settings); err != nil {
+		return nil, err
+	}
+	if err := wrong.Err(); err != nil {
 		return nil, err
 	}
 	p.UpdatedAt = s.clock.Now()
