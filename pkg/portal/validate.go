@@ -28,8 +28,8 @@ func (s *Settings) normalize() fault.Fields {
 	var c checker
 	s.Name = strings.TrimSpace(s.Name)
 	c.length("/name", s.Name, 1, maxName)
-	c.list("/domains", s.Domains, maxDomains, canonicalDomain)
-	c.list("/origins", s.Origins, maxOrigins, canonicalOrigin)
+	c.list("/domains", s.Domains, maxDomains, spelling{canonicalDomain, ""})
+	c.list("/origins", s.Origins, maxOrigins, spelling{canonicalOrigin, "field.origin"})
 	c.OneOf("/enumeration", string(s.Enumeration), string(Open), string(Private))
 	c.OneOf("/registration", s.Registration, RegistrationOpen, RegistrationInviteOnly, RegistrationClosed)
 	s.checkLoginMethods(&c)
@@ -110,15 +110,24 @@ func (c *checker) length(pointer, text string, low, high int) {
 	}
 }
 
-func (c *checker) list(pointer string, items []string, most int, canonical func(string) (string, bool)) {
+// spelling brings the items of a list into one form. explained names the text about an item that has none; "" is the
+// usual text.
+type spelling struct {
+	canonical func(string) (string, bool)
+	explained string
+}
+
+func (c *checker) list(pointer string, items []string, most int, spelling spelling) {
 	if len(items) > most {
 		c.Beyond(pointer, fault.FieldTooMany, most)
 		return
 	}
 	for i, item := range items {
-		spelled, ok := canonical(item)
+		spelled, ok := spelling.canonical(item)
 		if !ok {
-			c.Wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldInvalid)
+			c.Fields = append(c.Fields, fault.Field{
+				Pointer: fmt.Sprintf("%s/%d", pointer, i), Code: fault.FieldInvalid, Text: spelling.explained,
+			})
 		} else if slices.Contains(items[:i], spelled) {
 			c.Wrong(fmt.Sprintf("%s/%d", pointer, i), fault.FieldDuplicate)
 		}
@@ -176,30 +185,4 @@ func canonicalDomain(text string) (string, bool) {
 		return "", false
 	}
 	return ascii, true
-}
-
-// canonicalOrigin is an origin as browsers send it (RFC 6454 §6.2): lower case, no path, no default port.
-func canonicalOrigin(text string) (string, bool) {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
-		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
-		strings.ContainsAny(u.Host, "*\\ ") || strings.HasSuffix(text, "#") {
-		return "", false
-	}
-	host := strings.ToLower(u.Host)
-	if len(text) > maxOrigin {
-		return "", false
-	}
-	if ascii, err := hostNames.ToASCII(u.Hostname()); err == nil && !strings.Contains(u.Host, "[") {
-		host = ascii
-		if u.Port() != "" {
-			host += ":" + u.Port()
-		}
-	}
-	if u.Scheme == "http" {
-		host = strings.TrimSuffix(host, ":80")
-	} else {
-		host = strings.TrimSuffix(host, ":443")
-	}
-	return u.Scheme + "://" + strings.TrimSuffix(host, ":"), true
 }

@@ -184,6 +184,12 @@ func TestOriginsHaveOneSpelling(t *testing.T) {
 		"https://acme.example#x": "", "https://user@acme.example": "", "https://user:pw@acme.example": "", "https://acme.example:x": "",
 		"https://acme.example\\@evil.example": "", " https://acme.example": "", "https://acme .example": "", "javascript://acme.example": "",
 		"https://acme.example,https://evil.example": "", "https://a\nb.example": "",
+		"capacitor://localhost": "capacitor://localhost", "ionic://localhost": "ionic://localhost", "Capacitor://LocalHost/": "capacitor://localhost",
+		"tauri://localhost": "tauri://localhost", "app://obsidian.md": "app://obsidian.md", "com.acme.app://acme_app": "com.acme.app://acme_app",
+		"chrome-extension://abcdefghijklmnop": "chrome-extension://abcdefghijklmnop", "app://localhost:8080": "app://localhost:8080",
+		"app://localhost:80": "app://localhost:80", "capacitor://": "", "capacitor:localhost": "", "capacitor://localhost/path": "",
+		"capacitor://*": "", "capacitor://user@localhost": "", "capacitor://localhost?x": "", "capacitor://lo cal": "",
+		"file://": "", "file://localhost": "", "FILE://localhost": "", "data://x": "", "blob://x": "", "null://x": "", "about://blank": "", "wss://acme.example": "",
 	} {
 		got, ok := canonicalOrigin(typed)
 		require.Equal(t, want != "", ok, typed)

@@ -118,3 +118,21 @@ func TestCallerNetwork(t *testing.T) {
 		}
 	})
 }
+
+// An app shell calls from an origin of its own scheme. An entry that is no origin is explained.
+func TestOriginsOfApps(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		p := h.Portal(t, apitest.Object{"origins": []string{"capacitor://localhost", "ionic://localhost"}})
+		lookup := apitest.Object{"email": "ada@example.com"}
+		for _, origin := range []string{"capacitor://localhost", "ionic://localhost"} {
+			h.Post(t, p.Front+"/lookup", lookup, apitest.Origin(origin)).HasHeader("Access-Control-Allow-Origin", origin)
+		}
+		h.Post(t, p.Front+"/lookup", lookup, apitest.Origin("capacitor://elsewhere")).HasHeader("Access-Control-Allow-Origin", "")
+		for _, origin := range []string{"file://localhost", "null", "https://acme.example/login", "localhost"} {
+			a := h.Patch(t, p.Admin, apitest.Object{"origins": []string{origin}}, apitest.AsOperator).FieldError("/origins/0", "invalid")
+			require.Contains(t, a.Text("errors.0.detail"), "scheme://host", origin)
+		}
+	})
+}
