@@ -352,3 +352,26 @@ func TestShortCodesOfTheVersionBefore(t *testing.T) {
 		requireCode(t, fault.TokenSuperseded, err)
 	})
 }
+
+// TestTheLimitsHoldWhateverRaces leaves one try within the hour, and a fresh code that would take five.
+func TestTheLimitsHoldWhateverRaces(t *testing.T) {
+	t.Parallel()
+	const guesses = 64
+	eachTwice(t, func(t *testing.T, l *ledger, instances [2]*Service) {
+		p := l.person()
+		for _, n := range []int{Tries, Tries, Tries - 1} {
+			l.issue(p)
+			l.mistype(p, n)
+			l.clock.pass(time.Minute)
+		}
+		secret := l.issue(p)
+		codes, answers := atOnce(guesses, instances, func(s *Service, i int) error {
+			_, err := s.Check(l.ctx, l.portal, Confirmation, Credential{EmailDigest: p.subject, Code: wrong(i)})
+			return err
+		})
+		require.Equal(t, map[fault.Code]int{fault.TokenInvalid: 1, fault.CodeAttemptsExhausted: guesses - 1}, codes,
+			"%v", errors.Join(answers...))
+		requireCode(t, fault.CodeAttemptsExhausted, l.redeemCode(p.subject, secret.Code))
+		require.NoError(t, l.redeemToken(secret.Token))
+	})
+}
