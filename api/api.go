@@ -70,8 +70,8 @@ type Server struct {
 	limits         Limits
 	// unlimitedNetworks are left out by the limits.
 	unlimitedNetworks []netip.Prefix
-	forwarded         sync.Once     // warns of X-Forwarded-For from a stranger
-	importing         chan struct{} // one entry for each running import
+	forwarded         sync.Once // warns of X-Forwarded-For from a stranger
+	uploads           *uploads
 	metrics           *metrics
 }
 
@@ -84,7 +84,7 @@ func New(a *app.App, o Options) *Server {
 		keys:   a.SigningKeys, apiKeys: a.APIKeys, messages: a.Messages, dispatch: a.Dispatch, inbox: a.Inbox,
 		resets: a.PasswordResets, registration: a.Registration, invitations: a.Invitations,
 		erasure: a.Erasure,
-		audit:   a.Audit, importing: make(chan struct{}, maxImports), metrics: newMetrics(a.DB, a.Hashing),
+		audit:   a.Audit, uploads: newUploads(), metrics: newMetrics(a.DB, a.Hashing),
 	}
 	if !o.Unlimited {
 		s.limiter, s.limits, s.unlimitedNetworks = ratelimit.New(a.Now), o.Limits, o.UnlimitedNetworks

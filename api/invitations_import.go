@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,9 +22,7 @@ import (
 
 // Bounds of an import.
 const (
-	maxImport     = 10 << 20 // octets
 	maxImportRows = 10_000
-	maxImports    = 2       // at once, on one instance: each holds its file
 	maxCell       = maxBody // octets; 64 names or any metadata take less
 	maxColumnName = 100     // code points of a column's name in a problem
 )
@@ -53,19 +50,12 @@ type rowResponse struct {
 
 // importInvitations answers POST /v1/admin/portals/{portal}/invitations/import.
 func (s *Server) importInvitations(c echo.Context) error {
-	body, err := readSheet(c)
+	body, release, err := s.receiveFile(c, csvType, xlsxType)
 	if err != nil {
 		return err
 	}
-	waiting, cancel := step(c) // the file may have taken longer to come than a request has
-	defer cancel()
-	select {
-	case s.importing <- struct{}{}:
-		defer func() { <-s.importing }()
-	case <-waiting.Done():
-		return fault.New(fault.Unavailable).After(requestTime)
-	}
-	file, err := openSheet(body) // a workbook takes memory and time, so it waits for its place first
+	defer release()
+	file, err := openSheet(body)
 	if err != nil {
 		return err
 	}
@@ -174,15 +164,6 @@ var importColumns = []string{"email", "roles", "entitlements", "metadata", "loca
 // emailColumns are the names of the column for the address.
 var emailColumns = []string{"email", "e_mail", "email_address", "e_mail_address"}
 
-// readSheet reads the body of an import. Errors: unsupported_media_type, request_too_large, malformed_request.
-func readSheet(c echo.Context) ([]byte, error) {
-	if err := wantType(c.Request(), csvType, xlsxType); err != nil {
-		return nil, err
-	}
-	unhurried(c)
-	return readUpTo(c, maxImport)
-}
-
 // openSheet reads the header of an imported file. Its kind is read from its octets, because browsers and programs often
 // declare another one.
 //
@@ -254,13 +235,6 @@ func columnFault(of *spreadsheet.ColumnError) fault.FieldCode {
 		return fault.FieldDuplicate
 	}
 	return fault.FieldRequired
-}
-
-// unhurried extends the connection's deadlines to those of a file.
-func unhurried(c echo.Context) {
-	control, until := http.NewResponseController(c.Response()), time.Now().Add(fileTime)
-	_ = control.SetReadDeadline(until) // fails only for a connection without deadlines
-	_ = control.SetWriteDeadline(until)
 }
 
 // invitationIn is the invitation of a row. A column is the member of its name; an empty cell is a missing member.
