@@ -130,8 +130,8 @@ func (r *accountRequest) changes(isNew bool) (account.Changes, error) {
 	return changes, k.Err()
 }
 
-// limitAdministrator limits how many passwords an administrator sets, because hashing them slows the logins of all people.
-// Operators have no limit. Errors: rate_limited.
+// limitAdministrator limits how many passwords an administrator sets, because hashing them slows all logins. Operators
+// have no limit. Errors: rate_limited.
 func (s *Server) limitAdministrator(c echo.Context, changes account.Changes) error {
 	who := principalOf(c)
 	if changes.Password == nil || who.operates() {
@@ -159,7 +159,7 @@ func (s *Server) createAccount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/admin/portals/"+p.Slug+"/accounts/"+a.ID.String())
+	c.Response().Header().Set(echo.HeaderLocation, s.publicPath+"/v1/admin/portals/"+p.Slug+"/accounts/"+a.ID.String())
 	return s.respondAccount(c, http.StatusCreated, a)
 }
 

@@ -128,7 +128,7 @@ func (s *Server) createInvitation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/admin/portals/"+p.Slug+"/invitations/"+i.ID.String())
+	c.Response().Header().Set(echo.HeaderLocation, s.publicPath+"/v1/admin/portals/"+p.Slug+"/invitations/"+i.ID.String())
 	return s.respondInvitation(c, http.StatusCreated, i)
 }
 

@@ -41,7 +41,7 @@ func (s *Server) createPortal(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/admin/portals/"+p.Slug)
+	c.Response().Header().Set(echo.HeaderLocation, s.publicPath+"/v1/admin/portals/"+p.Slug)
 	return respond(c, http.StatusCreated, portalOut(p))
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
+	"github.com/latchkey-auth/latchkey/pkg/config"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/dispatch"
@@ -47,6 +48,9 @@ type Server struct {
 	log         *slog.Logger
 	clock       clock.Clock
 	publicURL   string
+	publicHost  string // of publicURL
+	publicPath  string // of publicURL, without a slash at its end
+	docsPage    http.Handler
 	operatorKey string
 	proxies     []netip.Prefix
 
@@ -86,6 +90,9 @@ func New(a *app.App, o Options) *Server {
 		erasure: a.Erasure,
 		audit:   a.Audit, uploads: newUploads(), metrics: newMetrics(a.DB, a.Hashing),
 	}
+	url := config.PublicURL(a.PublicURL)
+	s.publicHost, s.publicPath = url.Hostname(), url.Path()
+	s.docsPage = newDocsPage(s.publicPath)
 	if !o.Unlimited {
 		s.limiter, s.limits, s.unlimitedNetworks = ratelimit.New(a.Now), o.Limits, o.UnlimitedNetworks
 		if s.limits == (Limits{}) {
@@ -102,10 +109,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 // How long a caller may take to send and to read, and how long an idle connection is kept.
 const (
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second
+	readTimeout       = 10 * time.Second
 	writeTimeout      = 60 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	// idleTimeout is longer than the 600 s that Google's load balancer keeps its side: whoever closes first must be the
+	// side that sends requests.
+	idleTimeout    = 11 * time.Minute
+	maxHeaderBytes = 16 << 10
 )
 
 // HTTP makes the server that listens on a socket.

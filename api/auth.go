@@ -86,6 +86,9 @@ func (p principal) administers() bool { return p.operates() || p.has(apikey.Admi
 // exports reports whether the principal may read the codes of invitations.
 func (p principal) exports() bool { return p.operates() || p.has(apikey.InvitationsExport) }
 
+// scrapes reports whether the principal may read the metrics.
+func (p principal) scrapes() bool { return p.operates() || p.has("metrics") }
+
 // inviter is the principal as the sender of an invitation.
 func (p principal) inviter() invitation.Inviter {
 	return invitation.Inviter{AccountID: p.accountID, Name: p.name}

@@ -92,6 +92,24 @@ func readUpTo(c echo.Context, limit int64) ([]byte, error) {
 	return body, nil
 }
 
+// readAhead reads the body into memory, one octet more than any JSON body may have.
+func readAhead(c echo.Context) {
+	r := c.Request()
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	rest := io.Reader(r.Body)
+	if err != nil {
+		rest = failingReader{err}
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), rest), r.Body}
+}
+
+type failingReader struct{ err error }
+
+func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
 func decodeJSON(body []byte, request any) error {
 	if err := checkStrings(body); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	_ "embed"
 	"html/template"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5/static"
 	"github.com/swaggest/swgui/v5emb"
 
@@ -22,14 +24,29 @@ var openAPIDocument []byte
 // openAPI answers GET /openapi.yaml.
 func (s *Server) openAPI(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, publicCache)
-	return c.Blob(http.StatusOK, "application/yaml", openAPIDocument)
+	return c.Blob(http.StatusOK, "application/yaml", openAPIAt(s.publicPath))
+}
+
+// openAPIAt is the document with the path of the public URL as its server.
+func openAPIAt(publicPath string) []byte {
+	if publicPath == "" {
+		return openAPIDocument
+	}
+	const servers = "\nservers:\n  - url: "
+	return bytes.Replace(openAPIDocument, []byte(servers+"/\n"), []byte(servers+publicPath+"\n"), 1)
 }
 
 // docsPolicy lets the page run its own scripts and load nothing from another host.
 const docsPolicy = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-var docsPage = v5emb.New("Latchkey", "/openapi.yaml", "/docs/")
+// newDocsPage makes the page below the path of the public URL. A proxy takes that path off before requests come here.
+func newDocsPage(publicPath string) http.Handler {
+	return v5emb.NewWithConfig(swgui.Config{
+		Title: "Latchkey", SwaggerJSON: publicPath + "/openapi.yaml", BasePath: publicPath + "/docs/",
+		InternalBasePath: "/docs/",
+	})("", "", "")
+}
 
 // docs answers GET /docs: a page to read the API and to try it.
 func (s *Server) docs(c echo.Context) error {
@@ -39,7 +56,7 @@ func (s *Server) docs(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentSecurityPolicy, docsPolicy)
 	h.Set(echo.HeaderCacheControl, publicCache)
-	docsPage.ServeHTTP(c.Response(), c.Request())
+	s.docsPage.ServeHTTP(c.Response(), c.Request())
 	return nil
 }
 

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -78,9 +76,9 @@ func (s *Server) limited(r route, next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// try counts the request if it fails. requests is the verdict about all requests.
+// try counts the request if it fails. requests is the verdict about all requests. The body has been read, so that slow
+// bodies do not hold up the other callers of a network.
 func (s *Server) try(c echo.Context, name string, requests ratelimit.Verdict, next echo.HandlerFunc) error {
-	readAhead(c)
 	ctx := c.Request().Context()
 	try, v, err := s.limiter.Begin(ctx, name, audit.CallerOf(ctx).Network, s.limits.Failures)
 	switch {
@@ -106,27 +104,6 @@ func tighter(a, b ratelimit.Verdict) ratelimit.Verdict {
 	return a
 }
 
-// readAhead reads the body before a try begins, so that slow bodies do not hold up the other callers of a network.
-func readAhead(c echo.Context) {
-	r := c.Request()
-	if r.ContentLength == 0 {
-		return
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	rest := io.Reader(r.Body)
-	if err != nil {
-		rest = failingReader{err}
-	}
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), rest), r.Body}
-}
-
-type failingReader struct{ err error }
-
-func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
-
 // announce sets the headers of a limit.
 func announce(c echo.Context, v ratelimit.Verdict) {
 	h, reset := c.Response().Header(), int(math.Ceil(v.Reset.Seconds()))
@@ -137,8 +114,8 @@ func announce(c echo.Context, v ratelimit.Verdict) {
 	h.Set("RateLimit-Reset", strconv.Itoa(reset))
 }
 
-// refuse refuses a request. The first refusal of a network in a minute is recorded, because other people in that network
-// may ask support about it.
+// refuse refuses a request. The first refusal of a network in a minute is recorded, because people in that network may
+// ask support about it.
 func (s *Server) refuse(c echo.Context, v ratelimit.Verdict) error {
 	announce(c, v)
 	refusal := fault.New(fault.RateLimited).After(v.Reset)

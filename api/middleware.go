@@ -138,10 +138,32 @@ func (s *Server) deadline(next echo.HandlerFunc) echo.HandlerFunc {
 
 const callKey = "call"
 
+// bodyFirst reads the body, and then moves the deadline by the time that took: a slow body is not the server's delay.
+func (s *Server) bodyFirst(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength == 0 {
+			return next(c)
+		}
+		begun := time.Now()
+		readAhead(c)
+		due, _ := c.Request().Context().Deadline() // deadline has set one
+		ctx, cancel := context.WithDeadline(c.Get(callKey).(context.Context), due.Add(time.Since(begun)))
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
 // step is the context of one step of a long request. It ends with the request, or after requestTime.
 func step(c echo.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.Get(callKey).(context.Context), requestTime)
 }
+
+// dataPolicy lets a browser that opens an answer load nothing and frame it nowhere. Pages have policies of their own.
+const dataPolicy = "default-src 'none'; frame-ancestors 'none'"
+
+// transportPolicy makes browsers use https for a year (RFC 6797). It leaves out other hosts of the domain.
+const transportPolicy = "max-age=31536000"
 
 // headers sets the headers of every answer. Handlers of public pages allow caching themselves.
 func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
@@ -151,6 +173,10 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
 		h.Set(echo.HeaderXFrameOptions, "DENY")
+		h.Set(echo.HeaderContentSecurityPolicy, dataPolicy)
+		if strings.HasPrefix(s.publicURL, "https://") {
+			h.Set(echo.HeaderStrictTransportSecurity, transportPolicy)
+		}
 		return next(c)
 	}
 }

@@ -56,8 +56,8 @@ func contains(networks []netip.Prefix, text string) bool {
 	return err == nil && trusted(address.Unmap().WithZone(""), networks)
 }
 
-// warnOfForwarded logs once that an address which is not trusted sends X-Forwarded-For. Behind a proxy that nobody named,
-// all people share one address, and so its limits.
+// warnOfForwarded logs once that an address which is not trusted sends X-Forwarded-For. Behind a proxy that is not
+// configured, all people share one address, and so its limits.
 func (s *Server) warnOfForwarded(r *http.Request) {
 	if r.Header.Get("X-Forwarded-For") == "" {
 		return
@@ -68,7 +68,7 @@ func (s *Server) warnOfForwarded(r *http.Request) {
 	}
 	s.forwarded.Do(func() {
 		s.log.WarnContext(r.Context(), "X-Forwarded-For comes from an address that is not trusted, and is ignored. "+
-			"If Latchkey runs behind a proxy, name its network in LATCHKEY_TRUSTED_PROXIES: until then all callers count as one "+
-			"network, and share its limits")
+			"If Latchkey runs behind a proxy, name its network in LATCHKEY_TRUSTED_PROXIES: until then all callers count as "+
+			"one network, and share its limits")
 	})
 }

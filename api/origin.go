@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -75,6 +76,35 @@ func fromOwnOrigin(c echo.Context, p *portal.Portal) bool {
 	return len(origins) == 1 && slices.Contains(p.Origins, origins[0])
 }
 
+// Bounds of the header names that a preflight asks for.
+const (
+	maxAskedHeaders = 32
+	maxAskedOctets  = 1024
+)
+
+// askedHeaders are the names of further headers that a page wants to send, such as those of tracing. The server ignores
+// them. A list with a malformed name is left out as a whole.
+func askedHeaders(c echo.Context) []string {
+	asked := strings.Join(c.Request().Header.Values(echo.HeaderAccessControlRequestHeaders), ",")
+	if len(asked) > maxAskedOctets {
+		return nil
+	}
+	var names []string
+	for name := range strings.SplitSeq(asked, ",") {
+		name = strings.Trim(name, " \t")
+		if name == "" || slices.ContainsFunc(strings.Split(allowedHeaders, ", "), func(known string) bool {
+			return strings.EqualFold(known, name)
+		}) {
+			continue
+		}
+		if !httpguts.ValidHeaderFieldName(name) || len(names) == maxAskedHeaders {
+			return nil
+		}
+		names = append(names, strings.ToLower(name))
+	}
+	return names
+}
+
 // preflight answers the preflight request of a browser. Errors: origin_not_allowed.
 func (s *Server) preflight(methods []string) echo.HandlerFunc {
 	allowed := strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
@@ -88,7 +118,9 @@ func (s *Server) preflight(methods []string) echo.HandlerFunc {
 			return fault.New(fault.OriginNotAllowed)
 		}
 		h.Set(echo.HeaderAccessControlAllowMethods, allowed)
-		h.Set(echo.HeaderAccessControlAllowHeaders, allowedHeaders)
+		names := append([]string{allowedHeaders}, askedHeaders(c)...)
+		h.Set(echo.HeaderAccessControlAllowHeaders, strings.Join(names, ", "))
+		h.Add(echo.HeaderVary, echo.HeaderAccessControlRequestHeaders)
 		h.Set(echo.HeaderAccessControlMaxAge, preflightAge)
 		return c.NoContent(http.StatusNoContent)
 	}

@@ -150,6 +150,9 @@ func (s *Server) remedies(c echo.Context, language locale.Language, f *fault.Err
 		r := remedy{Action: action, Detail: locale.Text(language, "remedy."+action, data)}
 		if portalOf(c) != nil {
 			r.call(c, portalOf(c), f)
+			if r.Href != "" {
+				r.Href = s.publicPath + r.Href
+			}
 		}
 		list = append(list, r)
 	}

@@ -21,6 +21,7 @@ const (
 	administrator               // of any portal
 	manager                     // of the portal in the path, enabled or not
 	exporter                    // of that portal's invitations
+	scraper                     // of the metrics
 )
 
 // route is one operation.
@@ -42,7 +43,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/problems/:code", anyone, s.explainProblem, unlimited},
 		{http.MethodGet, "/.well-known/jwks.json", anyone, s.jwks, unlimited},
 		{http.MethodGet, "/.well-known/oauth-authorization-server/v1/portals/:portal", visitor, s.discovery, unlimited},
-		{http.MethodGet, "/metrics", anyone, s.showMetrics, unlimited},
+		{http.MethodGet, "/metrics", scraper, s.showMetrics, unlimited},
 
 		{http.MethodGet, "/v1/portals", anyone, s.findPortal, requests},
 		{http.MethodGet, "/v1/portals/:portal", visitor, s.showPortal, requests},
@@ -107,6 +108,9 @@ func (s *Server) router() *echo.Echo {
 	methods := map[string][]string{}
 	for _, r := range s.routes() {
 		handler := s.limited(r, s.admit(r.access, r.handler))
+		if r.method != http.MethodGet && !strings.HasSuffix(r.path, "/import") {
+			handler = s.bodyFirst(handler)
+		}
 		e.Add(r.method, r.path, handler)
 		methods[r.path] = append(methods[r.path], r.method)
 		if r.method == http.MethodGet {
@@ -168,6 +172,8 @@ func (s *Server) admit(a access, next echo.HandlerFunc) echo.HandlerFunc {
 		return s.authorized(principal.administers, s.atOwnPortal(next))
 	case exporter:
 		return s.authorized(principal.exports, s.atOwnPortal(next))
+	case scraper:
+		return s.authorized(principal.scrapes, next)
 	default:
 		return next
 	}

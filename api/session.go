@@ -20,28 +20,31 @@ type refreshRequest struct {
 // refreshTokenOf is the refresh token in the body or in the cookie. The cookie is only taken from a page of the portal,
 // because browsers send it with the requests of any page.
 //
-// Errors: session_invalid where there is neither, as with a browser that lost its cookie; validation_failed for a body
-// without a token, or with a token and a cookie; origin_not_allowed.
+// Errors: session_invalid for neither, as of a browser that lost its cookie, and for two cookies; validation_failed for
+// a body without a token, or with a token and a cookie; origin_not_allowed.
 func (s *Server) refreshTokenOf(c echo.Context) (token string, fromCookie bool, err error) {
 	var req refreshRequest
 	empty := c.Request().ContentLength == 0
 	if err := decodeOptional(c, &req); err != nil {
 		return "", false, err
 	}
-	cookie := s.refreshCookie(c)
+	cookies := refreshCookies(c)
 	switch {
-	case empty && cookie == "":
+	case empty && len(cookies) == 0:
 		return "", false, fault.New(fault.SessionInvalid)
-	case req.RefreshToken.Set && cookie != "":
+	case req.RefreshToken.Set && len(cookies) > 0:
 		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldConflict})
 	case req.RefreshToken.Value != "":
 		return req.RefreshToken.Value, false, nil
-	case cookie == "":
+	case len(cookies) == 0:
 		return "", false, fault.Invalid(fault.Field{Pointer: "/refresh_token", Code: fault.FieldRequired})
 	case !fromOwnOrigin(c, portalOf(c)):
 		return "", false, fault.New(fault.OriginNotAllowed)
+	case len(cookies) > 1:
+		s.clearRefreshCookies(c) // another host of the domain may have set one of two, to bring in a session of its own
+		return "", false, fault.New(fault.SessionInvalid)
 	}
-	return cookie, true, nil
+	return cookies[0], true, nil
 }
 
 // refreshSession answers POST /v1/portals/{portal}/sessions/refresh, by the transport of the request.
@@ -69,7 +72,7 @@ func (s *Server) refreshSession(c echo.Context) error {
 func (s *Server) logOut(c echo.Context) error {
 	token, fromCookie, err := s.refreshTokenOf(c)
 	if fault.CodeOf(err) == fault.SessionInvalid {
-		return c.NoContent(http.StatusNoContent) // there is no session left to end
+		return s.logOutAll(c)
 	}
 	if err != nil {
 		return err
@@ -79,6 +82,16 @@ func (s *Server) logOut(c echo.Context) error {
 	}
 	if fromCookie {
 		s.setRefreshCookie(c, "", -time.Second)
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// logOutAll ends the sessions of all refresh cookies, of which there are none or several.
+func (s *Server) logOutAll(c echo.Context) error {
+	for _, token := range refreshCookies(c) {
+		if err := s.sessions.LogOut(c.Request().Context(), portalOf(c), token); err != nil {
+			return err
+		}
 	}
 	return c.NoContent(http.StatusNoContent)
 }

@@ -32,7 +32,7 @@ var labels = map[string][]string{
 // a histogram is how many it has seen.
 func scrape(t testing.TB, h *apitest.Harness) map[string]float64 {
 	t.Helper()
-	a := h.Get(t, "/metrics").Status(http.StatusOK)
+	a := h.Get(t, "/metrics", apitest.AsOperator).Status(http.StatusOK)
 	require.True(t, strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain; version=0.0.4"), a.Header.Get("Content-Type"))
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(a.Body))
@@ -113,11 +113,31 @@ func TestMetrics(t *testing.T) {
 		}
 
 		// No metric contains personal data, the slug of a portal, or text from a request.
-		text := strings.ToLower(string(h.Get(t, "/metrics").Body))
+		text := strings.ToLower(string(h.Get(t, "/metrics", apitest.AsOperator).Body))
 		for _, private := range []string{
 			"ada@", "lovelace", "example.com", "secret-portal", strings.ToLower(in.Refresh), ada.ID, p.ID, "192.0.2", "nobody",
 		} {
 			require.NotContains(t, text, private)
 		}
+	})
+}
+
+// The counts of an instance show strangers what other people do, so reading them takes a key.
+func TestMetricsTakeAKey(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		p := h.Portal(t)
+		admin := h.LogIn(t, h.Account(t, p, apitest.Object{"roles": []string{"admin"}}))
+		h.Get(t, "/metrics").Problem(http.StatusUnauthorized, "authentication_required")
+		h.Get(t, "/metrics", apitest.Bearer("lk_nobody_has_this_key_0123456789012345")).Problem(http.StatusUnauthorized, "authentication_required")
+		h.Get(t, "/metrics", apitest.Bearer(admin.Access)).Problem(http.StatusForbidden, "permission_denied")
+		h.Get(t, "/metrics", apitest.Bearer(h.APIKey(t, apitest.Object{}).Text)).Problem(http.StatusForbidden, "permission_denied")
+		key := h.APIKey(t, apitest.Object{"name": "Prometheus", "scopes": []string{"hashes"}})
+		h.Get(t, "/metrics", apitest.Bearer(key.Text)).Problem(http.StatusForbidden, "permission_denied")
+		h.Exec(t, `UPDATE api_keys SET scopes = '["metrics"]' WHERE id = ?`, key.ID)
+		h.Get(t, "/metrics", apitest.Bearer(key.Text)).Status(http.StatusOK)
+		h.Get(t, p.Admin, apitest.Bearer(key.Text)).Problem(http.StatusForbidden, "permission_denied")
+		h.Get(t, "/metrics", apitest.Bearer(h.APIKey(t, apitest.Object{"scopes": []string{"operator"}, "portal": nil}).Text)).Status(http.StatusOK)
 	})
 }

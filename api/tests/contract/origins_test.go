@@ -71,10 +71,29 @@ func TestPreflight(t *testing.T) {
 		h := apitest.New(t, db)
 		p := h.Portal(t, apitest.WithLoginOrigin())
 		asks := apitest.Header("Access-Control-Request-Method", "POST")
+		const allowed = "Authorization, Content-Type, Accept-Language, X-Request-ID"
 		h.Call(t, "OPTIONS", p.Front+"/login", nil, asks, apitest.Origin(apitest.LoginOrigin)).Status(http.StatusNoContent).
 			HasHeader("Access-Control-Allow-Origin", apitest.LoginOrigin).HasHeader("Access-Control-Allow-Credentials", "true").
 			HasHeader("Access-Control-Allow-Methods", "POST, OPTIONS").HasHeader("Access-Control-Max-Age", "600").
-			HasHeader("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept-Language, X-Request-ID")
+			HasHeader("Access-Control-Allow-Headers", allowed)
+		for asked, more := range map[string]string{
+			"content-type,sentry-trace,baggage":                     ", sentry-trace, baggage",
+			" Traceparent , X-Requested-With,, cache-control":       ", traceparent, x-requested-with, cache-control",
+			"x-request-id, AUTHORIZATION":                           "",
+			"x-evil\u00e9":                                          "",
+			"x one, x-two":                                          "",
+			"x-a(b)":                                                "",
+			strings.Repeat("x,", 600):                               "",
+			strings.Repeat("x-trace,", 33):                          "",
+			strings.TrimSuffix(strings.Repeat("x-trace,", 32), ","): strings.Repeat(", x-trace", 32),
+		} {
+			ask := apitest.Header("Access-Control-Request-Headers", asked)
+			a := h.Call(t, "OPTIONS", p.Front+"/login", nil, asks, ask, apitest.Origin(apitest.LoginOrigin)).Status(http.StatusNoContent).
+				HasHeader("Access-Control-Allow-Headers", allowed+more)
+			require.Contains(t, a.Header.Values("Vary"), "Access-Control-Request-Headers")
+			h.Call(t, "OPTIONS", p.Front+"/login", nil, asks, ask, apitest.Origin("https://evil.example")).
+				Problem(http.StatusForbidden, "origin_not_allowed").HasHeader("Access-Control-Allow-Headers", "")
+		}
 		h.Call(t, "OPTIONS", p.Front+"/me", nil, asks, apitest.Origin(apitest.LoginOrigin)).Status(http.StatusNoContent).
 			HasHeader("Access-Control-Allow-Methods", "GET, HEAD, PATCH, OPTIONS")
 		h.Call(t, "OPTIONS", p.Front+"/login", nil, asks, apitest.Origin("https://evil.example")).

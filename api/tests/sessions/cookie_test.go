@@ -56,7 +56,7 @@ func TestCookieFollowsTheSettings(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := apitest.New(t, db)
 		below := h.Calling(h.NewServer(t, db, apitest.AtURL(apitest.PublicURL+"/auth/")))
-		for setting, attribute := range map[string]string{"lax": "Lax", "strict": "Strict", "none": "None"} {
+		for setting, attribute := range map[string]string{"lax": "Lax", "strict": "Strict", "none": "None; Partitioned"} {
 			p := h.Portal(t, apitest.WithLoginOrigin(), apitest.Object{"slug": setting, "cookie_same_site": setting})
 			credentials := h.Account(t, p).Credentials(apitest.Object{"transport": "cookie"})
 			c := h.Post(t, p.Front+"/login", credentials, apitest.Origin(apitest.LoginOrigin)).Status(http.StatusOK).SetCookie()
@@ -118,5 +118,55 @@ func TestSessionExpiry(t *testing.T) {
 		h.Get(t, p.Front+"/me", apitest.Bearer(in.Access)).Status(http.StatusOK)
 		h.Clock.Advance(2 * time.Second)
 		h.Get(t, p.Front+"/me", apitest.Bearer(in.Access)).Problem(http.StatusUnauthorized, "access_token_invalid").Remedies("log_in")
+	})
+}
+
+// Another host of the domain can set a cookie of the same name, to bring a person into a session of its own. Which one is
+// the portal's own cannot be told, so neither is taken, and all are cleared.
+func TestTwoRefreshCookies(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		p := h.Portal(t, apitest.WithLoginOrigin())
+		ada, eve := h.Account(t, p), h.Account(t, p, apitest.Object{"email": "eve@example.com"})
+		own, foreign := h.LogIn(t, ada), h.LogIn(t, eve)
+		both := []apitest.Option{apitest.RefreshCookie(foreign.Refresh), apitest.RefreshCookie(own.Refresh)}
+		h.Post(t, p.Front+"/sessions/refresh", nil, append(both, apitest.Origin("https://evil.example"))...).
+			Problem(http.StatusForbidden, "origin_not_allowed").HasHeader("Set-Cookie", "")
+		both = append(both, apitest.Origin(apitest.LoginOrigin))
+		a := h.Post(t, p.Front+"/sessions/refresh", nil, both...).Problem(http.StatusUnauthorized, "session_invalid")
+		cleared := map[string]bool{}
+		for _, cookie := range (&http.Response{Header: a.Header}).Cookies() {
+			require.Equal(t, apitest.RefreshCookieName, cookie.Name)
+			require.Empty(t, cookie.Value)
+			require.Equal(t, -1, cookie.MaxAge)
+			require.True(t, cookie.Secure)
+			cleared[cookie.Domain+cookie.Path] = true
+		}
+		for _, where := range []string{"/v1/portals/acme", "/", "auth.example/", "auth.example/v1/portals/acme", "auth.example/v1/portals/acme/sessions/refresh"} {
+			require.True(t, cleared[where], "%s in %v", where, cleared)
+		}
+		h.RequireAccess(t, p, own.Access, true)
+
+		h.Post(t, p.Front+"/logout", nil, both...).Status(http.StatusNoContent)
+		h.RequireAccess(t, p, own.Access, false)
+		h.RequireAccess(t, p, foreign.Access, false)
+	})
+}
+
+// A cookie for pages of other sites is partitioned, because browsers that block third-party cookies keep those.
+func TestCookiesOfOtherSitesArePartitioned(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		for _, setting := range []string{"lax", "strict", "none"} {
+			p := h.Portal(t, apitest.WithLoginOrigin(), apitest.Object{"slug": setting, "cookie_same_site": setting})
+			ada := h.Account(t, p)
+			cookie := h.Post(t, p.Front+"/login", ada.Credentials(apitest.Object{"transport": "cookie"}), apitest.Origin(apitest.LoginOrigin)).
+				Status(http.StatusOK).SetCookie()
+			require.Equal(t, setting == "none", cookie.Partitioned, setting)
+			gone := h.Post(t, p.Front+"/logout", nil, apitest.RefreshCookie(cookie.Value), apitest.Origin(apitest.LoginOrigin)).SetCookie()
+			require.Equal(t, setting == "none", gone.Partitioned, setting)
+		}
 	})
 }
