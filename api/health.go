@@ -17,7 +17,7 @@ func (s *Server) health(c echo.Context) error {
 	return respond(c, http.StatusOK, healthBody{"ok"})
 }
 
-// ready answers GET /readyz: the database answers and is migrated, and a key can sign. Errors: unavailable.
+// ready answers GET /readyz: the database takes writes and is migrated, and a key can sign. Errors: unavailable.
 func (s *Server) ready(c echo.Context) error {
 	if err := s.db.Ready(c.Request().Context()); err != nil {
 		return database.Err(err)

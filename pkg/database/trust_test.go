@@ -192,3 +192,16 @@ func TestReadOnlySessionsAreGivenUp(t *testing.T) {
 		require.NoError(t, other.Ready(t.Context()))
 	})
 }
+
+// A file that cannot be written to is no database to be ready with, and no fault of the caller.
+func TestReadOnlySQLite(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Open(t, database.SQLite)
+	portal := makePortal(t, db)
+	require.NoError(t, db.From(t.Context()).Exec("PRAGMA query_only = ON").Error)
+	requireUnavailable(t, addAccount(t.Context(), db, portal, uuid.NewString(), "a@example.com"))
+	requireUnavailable(t, db.Ready(t.Context()))
+	require.NoError(t, read(t.Context(), db))
+	require.NoError(t, db.From(t.Context()).Exec("PRAGMA query_only = OFF").Error)
+	require.NoError(t, db.Ready(t.Context()))
+}
