@@ -88,7 +88,7 @@ func NewKeys(with KeyDependencies) *Keys {
 // Prepare makes the first signing key if there is none, rotates if the newest key is of another algorithm than new keys,
 // and seals every key under the primary secret key.
 func (k *Keys) Prepare(ctx context.Context) error {
-	if _, _, err := k.add(ctx, k.clock.Now(), func(existing []Key) bool { return len(existing) == 0 }); err != nil {
+	if _, _, err := k.add(ctx, 0, func(existing []Key) bool { return len(existing) == 0 }); err != nil {
 		return err
 	}
 	set, err := k.read(ctx, 0)

@@ -26,20 +26,25 @@ func (k *Keys) make(ctx context.Context, ahead time.Duration) (KeyState, error) 
 
 // rotate makes a key if wanted, which is given the existing keys, says so.
 func (k *Keys) rotate(ctx context.Context, ahead time.Duration, wanted func([]Key) bool) (Key, error) {
-	key, added, err := k.add(ctx, k.clock.Now().Add(ahead), wanted)
+	key, added, err := k.add(ctx, ahead, wanted)
 	if err != nil || !added {
 		return key, err
 	}
 	return key, k.changed(ctx, audit.KeyRotated, key)
 }
 
-// add makes a key if wanted, and reports whether it did.
-func (k *Keys) add(ctx context.Context, activeAt time.Time, wanted func([]Key) bool) (made Key, added bool, err error) {
+// add makes a key if wanted, and reports whether it did. A key that is published ahead takes over after every other one,
+// also when the database's clock was set back since those were made.
+func (k *Keys) add(ctx context.Context, ahead time.Duration, wanted func([]Key) bool) (made Key, added bool, err error) {
 	err = k.change(ctx, func(ctx context.Context, existing []Key) error {
 		if !wanted(existing) {
 			return nil
 		}
 		var err error
+		activeAt := k.clock.Now().Add(ahead)
+		if last := len(existing) - 1; ahead > 0 && last >= 0 && !activeAt.After(existing[last].ActiveAt) {
+			activeAt = existing[last].ActiveAt.Add(time.Millisecond)
+		}
 		if made, err = k.generate(activeAt); err != nil {
 			return err
 		}

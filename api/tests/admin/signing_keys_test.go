@@ -82,7 +82,7 @@ func TestRotatingSigningKeys(t *testing.T) {
 			h.Post(t, signingKeys, apitest.Object{}, apitest.AsOperator).Status(http.StatusCreated)
 		}
 		states("pending", "pending", "active")
-		h.Clock.Advance(15 * time.Minute)
+		h.Clock.Advance(16 * time.Minute)
 		states("active", "retired", "retired")
 		require.Equal(t, "3", h.QueryValue(t, "SELECT COUNT(*) FROM audit_events WHERE type = 'signing_key.rotated' AND actor = 'operator'"))
 	})
