@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -128,12 +129,17 @@ func said(a *apitest.Answer) string {
 	return text
 }
 
-// callAll calls an operation for every standing, each from a network of its own.
+// rounds counts the calls of callAll.
+var rounds atomic.Int32
+
+// callAll calls an operation for every standing, each from a network of its own, which no other round uses: failures of a
+// network count at all portals, and a success does not.
 func (o publicOperation) callAll(t testing.TB, f apitest.Fleet, p apitest.Portal) []*apitest.Answer {
 	t.Helper()
+	round := rounds.Add(1)
 	requests := make([]apitest.PreparedRequest, len(standings))
 	for i, s := range standings {
-		from := fmt.Sprintf("198.51.100.%d:4711", i+1)
+		from := fmt.Sprintf("198.%d.%d.%d:4711", 18+round/250, round%250, i+1)
 		requests[i] = o.request(f, t, p, s.email(), func(r *http.Request) { r.RemoteAddr = from })
 	}
 	return f.SendAtOnce(t, requests...)
