@@ -70,6 +70,7 @@ var OpenAPI = sync.OnceValue(func() *Spec {
 	if err != nil {
 		panic(err)
 	}
+	closeAnswers(doc)
 	s := &Spec{Doc: doc, seen: map[string]bool{}, problem: doc.Components.Schemas["Problem"].Value}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
