@@ -147,7 +147,8 @@ func (a *App) makePeople(o Options) (err error) {
 	})
 	a.Secrets = onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(o.DB), Ring: o.Ring, Now: o.Now})
 	if a.Messages, err = delivery.NewService(delivery.Dependencies{
-		DB: o.DB, Queue: a.queue, Outage: outage, Digests: a.Digests, PublicURL: a.PublicURL, Now: o.Now,
+		DB: o.DB, Queue: a.queue, Outage: outage, Digests: a.Digests, Ring: o.Ring,
+		PublicURL: a.PublicURL, Now: o.Now,
 	}); err != nil {
 		return err
 	}
@@ -166,7 +167,9 @@ func (a *App) makePeople(o Options) (err error) {
 		DB: o.DB, Portals: a.Portals, Accounts: a.Accounts, APIKeys: a.APIKeys, Invitations: a.Invitations,
 		Messages: a.Messages,
 	})
-	a.Administration = administration.NewService(administration.Dependencies{Accounts: a.Accounts, APIKeys: a.APIKeys})
+	a.Administration = administration.NewService(administration.Dependencies{
+		Accounts: a.Accounts, APIKeys: a.APIKeys, Messages: a.Messages, Mail: mailed,
+	})
 	a.Registration = registration.NewService(registration.Dependencies{
 		Accounts: accounts, Invitations: a.Invitations, Passwords: passwords, Resets: a.PasswordResets,
 		Mail: mailed, Audit: a.Audit, Now: o.Now,

@@ -20,12 +20,16 @@ type Kind string
 
 // The kinds of messages.
 const (
-	Confirm           Kind = "confirm"
-	ResetPassword     Kind = "reset_password"
-	SetPassword       Kind = "set_password"
-	PasswordChanged   Kind = "password_changed"
-	AlreadyRegistered Kind = "already_registered"
-	Invited           Kind = "invitation"
+	Confirm         Kind = "confirm"
+	ResetPassword   Kind = "reset_password"
+	SetPassword     Kind = "set_password"
+	PasswordChanged Kind = "password_changed"
+	EmailChanged    Kind = "email_changed"
+	AccountDeleted  Kind = "account_deleted"
+	// ConfirmationChanged tells that an administrator marked the address as confirmed, or as unconfirmed.
+	ConfirmationChanged Kind = "confirmation_changed"
+	AlreadyRegistered   Kind = "already_registered"
+	Invited             Kind = "invitation"
 )
 
 // CarriesSecret reports whether a message of the kind is useless without a current secret.
@@ -76,6 +80,8 @@ type Message struct {
 	// ByAdministrator says that no person waits for the message.
 	ByAdministrator bool
 	Network         string // where the request came from, shown in the message; "" shows nothing
+
+	recipient []byte // of a security notice: its address, sealed
 }
 
 // Invitation names an invitation and one of its codes.
@@ -112,7 +118,8 @@ type Delivery struct {
 	Network        string
 	Status         Status
 	ProviderAnswer string
-	Attempts       int64 // tries so far
+	Attempts       int64  // tries so far
+	Recipient      []byte // of a security notice: its address, sealed
 	CreatedAt      time.Time
 	// HeldUntil is until when the message is held for a worker, by the database's clock; nil for no lease.
 	HeldUntil *time.Time
@@ -122,7 +129,9 @@ type Delivery struct {
 func (d *Delivery) OnItsWay() bool { return d.Status == Queued || d.Status == Delayed }
 
 // ToNobody reports whether the message has no recipient, or its recipient was deleted.
-func (d *Delivery) ToNobody() bool { return d.AccountID.IsZero() && d.InvitationID.IsZero() }
+func (d *Delivery) ToNobody() bool {
+	return d.AccountID.IsZero() && d.InvitationID.IsZero() && len(d.Recipient) == 0
+}
 
 // Receipt is what the caller who asked for a message sees of it.
 type Receipt struct {

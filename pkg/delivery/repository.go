@@ -37,6 +37,7 @@ type row struct {
 	Status         Status
 	Attempts       int64
 	ProviderAnswer string
+	Recipient      []byte
 	CreatedAt      int64
 	SentAt         *int64
 	NextAttemptAt  *int64
@@ -51,7 +52,7 @@ func rowOf(d *Delivery) row {
 		PortalID: d.PortalID, ID: d.ID, Kind: d.Kind, Channel: d.Channel, Masked: d.Masked, AccountID: d.AccountID,
 		InvitationID: d.InvitationID, Purpose: d.Purpose, Subject: d.EmailDigest.Bytes(), Generation: d.Generation,
 		Locale: d.Locale, Network: d.Network, Status: d.Status, ProviderAnswer: d.ProviderAnswer,
-		CreatedAt: d.CreatedAt.UnixMilli(),
+		Recipient: d.Recipient, CreatedAt: d.CreatedAt.UnixMilli(),
 	}
 }
 
@@ -59,7 +60,7 @@ func (r row) delivery() (*Delivery, error) {
 	d := &Delivery{
 		PortalID: r.PortalID, ID: r.ID, Kind: r.Kind, Channel: r.Channel, Masked: r.Masked, AccountID: r.AccountID,
 		InvitationID: r.InvitationID, Purpose: r.Purpose, Generation: r.Generation, Locale: r.Locale,
-		Network: r.Network, Status: r.Status, ProviderAnswer: r.ProviderAnswer,
+		Network: r.Network, Status: r.Status, ProviderAnswer: r.ProviderAnswer, Recipient: r.Recipient,
 		Attempts: r.Attempts, CreatedAt: time.UnixMilli(r.CreatedAt).UTC(), HeldUntil: database.Time(r.HeldUntil),
 	}
 	return d, d.EmailDigest.Scan(r.Subject)
@@ -154,12 +155,15 @@ func (r repository) note(ctx context.Context, d *Delivery, o outcome) error {
 	if o.hold > 0 {
 		held = r.later(o.hold)
 	}
+	columns := map[string]any{
+		"status": o.status, "provider_answer": o.answer, "sent_at": database.Millis(o.sent),
+		"next_attempt_at": database.Millis(o.next), "held_until": held,
+	}
+	if !slices.Contains(onItsWay, o.status) {
+		columns["recipient"] = nil // the address of a notice is of no more use
+	}
 	return database.Err(r.db.From(ctx).Model(&row{}).
-		Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).
-		Updates(map[string]any{
-			"status": o.status, "provider_answer": o.answer, "sent_at": database.Millis(o.sent),
-			"next_attempt_at": database.Millis(o.next), "held_until": held,
-		}).Error)
+		Where("portal_id = ? AND id = ? AND status IN ?", d.PortalID, d.ID, onItsWay).Updates(columns).Error)
 }
 
 // forget removes the people from rows and keeps the rows, so that receipts look as if the messages never had a

@@ -8,14 +8,13 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/latchkey-auth/latchkey/pkg/account"
-	"github.com/latchkey-auth/latchkey/pkg/audit"
 	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/digest"
 	"github.com/latchkey-auth/latchkey/pkg/email"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
+	"github.com/latchkey-auth/latchkey/pkg/keyring"
 	"github.com/latchkey-auth/latchkey/pkg/mail"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/queue"
@@ -27,6 +26,7 @@ type Dependencies struct {
 	Queue   *queue.Queue
 	Outage  *mail.Outage // shared with package dispatch
 	Digests *digest.Digester
+	Ring    *keyring.Ring // seals the addresses of notices
 	// PublicURL gives the sender of portals that set none: no-reply at its host.
 	PublicURL string
 	Now       clock.Clock
@@ -39,6 +39,7 @@ type Service struct {
 	queue    *queue.Queue
 	outage   *mail.Outage
 	digests  *digest.Digester
+	ring     *keyring.Ring
 	host     string // of the public URL
 	clock    clock.Clock
 	degraded degradedCache
@@ -52,7 +53,7 @@ func NewService(with Dependencies) (*Service, error) {
 	}
 	return &Service{
 		db: with.DB, repo: repository{with.DB}, queue: with.Queue, outage: with.Outage, digests: with.Digests,
-		host: public.Hostname(), clock: with.Now,
+		ring: with.Ring, host: public.Hostname(), clock: with.Now,
 	}, nil
 }
 
@@ -147,7 +148,7 @@ func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 	d := &Delivery{
 		PortalID: p.ID, ID: m.ID, Kind: m.Kind, Channel: Email, Purpose: m.Purpose, EmailDigest: m.EmailDigest,
 		Generation: m.Generation, Locale: cmp.Or(m.Locale, p.DefaultLocale), Network: m.Network, Status: Queued,
-		CreatedAt: s.clock.Now(),
+		CreatedAt: s.clock.Now(), Recipient: m.recipient,
 	}
 	switch {
 	case m.Account != nil:
@@ -159,18 +160,6 @@ func (s *Service) deliveryOf(p *portal.Portal, m *Message) *Delivery {
 		d.Masked = email.Mask(m.Typed)
 	}
 	return d
-}
-
-// SendPasswordChanged queues the notice to the owner of an account that the password was changed, and from where.
-func (s *Service) SendPasswordChanged(ctx context.Context, p *portal.Portal, a *account.Account) error {
-	id, err := ids.New[ids.Delivery]()
-	if err != nil {
-		return err
-	}
-	_, err = s.Send(ctx, p, Message{
-		ID: id, Kind: PasswordChanged, Account: a, Locale: a.Locale, Network: audit.CallerOf(ctx).Network,
-	})
-	return err
 }
 
 // privatePause is how long every receipt at a private portal says queued.

@@ -98,7 +98,7 @@ func (f *fixture) service(change func(*dispatch.Dependencies)) *instance {
 	require.NoError(f.t, err)
 	outage := mail.NewOutage()
 	messages, err := delivery.NewService(delivery.Dependencies{
-		DB: f.db, Queue: jobs, Outage: outage, Digests: f.digests, PublicURL: "https://id.example.com:8443/x", Now: f.now,
+		DB: f.db, Queue: jobs, Outage: outage, Digests: f.digests, Ring: f.ring, PublicURL: "https://id.example.com:8443/x", Now: f.now,
 	})
 	require.NoError(f.t, err)
 	parts := dispatch.Dependencies{

@@ -64,6 +64,9 @@ func (s *Service) recipient(ctx context.Context, d *delivery.Delivery) (to recip
 	if !d.InvitationID.IsZero() {
 		return s.invitee(ctx, d)
 	}
+	if to, ok, dead, err := s.noticed(ctx, d); ok || err != nil {
+		return to, dead, err
+	}
 	a, err := s.accounts.ByID(ctx, d.PortalID, d.AccountID)
 	if errors.Is(err, database.ErrNotFound) {
 		return to, noAccountAnswer, nil

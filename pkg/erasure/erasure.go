@@ -47,6 +47,8 @@ func NewService(with Dependencies) *Service {
 //   - API keys that the person made are deleted.
 //   - Messages keep their status, for receipts, but no longer lead to the person. Queued ones are not sent.
 //
+// The owner gets a notice of the deletion. Its row holds the address, sealed, until it is sent.
+//
 // One-time secrets, counts of wrong passwords and audit events stay until they are swept. They hold the account's id
 // and keyed digests of the address.
 //
@@ -55,6 +57,9 @@ func (s *Service) Account(ctx context.Context, p *portal.Portal, id ids.Account)
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		a, err := s.accounts.Get(ctx, p, id)
 		if err != nil {
+			return err
+		}
+		if err := s.messages.SendNotice(ctx, p, delivery.AccountDeleted, a); err != nil {
 			return err
 		}
 		invited, err := s.invitations.Forget(ctx, p, a)

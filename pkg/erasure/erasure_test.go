@@ -42,7 +42,7 @@ func newService(t *testing.T, db *database.DB) *Service {
 	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	messages, err := delivery.NewService(delivery.Dependencies{
-		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: time.Now,
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, Ring: ring, PublicURL: "https://id.example.com", Now: time.Now,
 	})
 	require.NoError(t, err)
 	people := account.NewService(account.Dependencies{

@@ -101,7 +101,7 @@ func assemble(t testing.TB, db *database.DB, ring *keyring.Ring, c *stoppedClock
 	jobs, err := queue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	messages, err := delivery.NewService(delivery.Dependencies{
-		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "https://id.example.com", Now: c.now,
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, Ring: ring, PublicURL: "https://id.example.com", Now: c.now,
 	})
 	require.NoError(t, err)
 	secrets := onetime.NewService(onetime.Dependencies{Secrets: onetime.NewRepository(db), Ring: ring, Now: c.now})

@@ -71,7 +71,7 @@ func newWorld(t *testing.T, db *database.DB, params password.Params) *world {
 	jobs, err := jobqueue.New(db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	messages, err := delivery.NewService(delivery.Dependencies{
-		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, PublicURL: "http://x", Now: time.Now,
+		DB: db, Queue: jobs, Outage: mail.NewOutage(), Digests: digests, Ring: ring, PublicURL: "http://x", Now: time.Now,
 	})
 	require.NoError(t, err)
 	w.s = NewService(Dependencies{DB: db, Accounts: repo, Messages: messages, Lockouts: lockout.NewRepository(db), Sessions: w.sessions,
