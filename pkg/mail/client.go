@@ -21,16 +21,17 @@ import (
 type Times struct {
 	Connect  time.Duration // for TCP, and for a TLS handshake
 	Greeting time.Duration
-	Command  time.Duration // for the answer to EHLO, AUTH, MAIL and RCPT
+	Setup    time.Duration // for the answer to EHLO, STARTTLS and AUTH
+	Command  time.Duration // for the answer to MAIL and RCPT
 	Data     time.Duration // for the answer to DATA
 	Block    time.Duration // for taking a part of the mail
 	Taken    time.Duration // for the answer after the final dot: many relays scan the mail before they answer
 }
 
-// standardTimes are those of RFC 5321 §4.5.3.2, which leaves Connect to the client.
+// standardTimes are those of RFC 5321 §4.5.3.2, which leaves Connect and Setup to the client.
 var standardTimes = Times{
-	Connect: 30 * time.Second, Greeting: 5 * time.Minute, Command: 5 * time.Minute, Data: 2 * time.Minute,
-	Block: 3 * time.Minute, Taken: 10 * time.Minute,
+	Connect: 30 * time.Second, Greeting: 5 * time.Minute, Setup: 25 * time.Second, Command: 5 * time.Minute,
+	Data: 2 * time.Minute, Block: 3 * time.Minute, Taken: 10 * time.Minute,
 }
 
 // client speaks SMTP over one connection (RFC 5321).
@@ -75,10 +76,10 @@ func (c *client) say(limit time.Duration, want int, command string) (code int, a
 
 // hello says EHLO, or HELO to a relay that does not know EHLO (RFC 5321 §3.2).
 func (c *client) hello() error {
-	_, answer, err := c.say(c.times.Command, 250, "EHLO "+c.helo)
+	_, answer, err := c.say(c.times.Setup, 250, "EHLO "+c.helo)
 	var refused *textproto.Error
 	if errors.As(err, &refused) && slices.Contains([]int{500, 502, 504}, refused.Code) {
-		_, answer, err = c.say(c.times.Command, 250, "HELO "+c.helo)
+		_, answer, err = c.say(c.times.Setup, 250, "HELO "+c.helo)
 		answer, _, _ = strings.Cut(answer, "\n")
 	}
 	if err != nil {
@@ -102,7 +103,7 @@ var errStartTLS = errors.New("STARTTLS failed")
 
 // startTLS encrypts the connection (RFC 3207). Errors: errStartTLS.
 func (c *client) startTLS(ctx context.Context, config *tls.Config) error {
-	if _, _, err := c.say(c.times.Command, 220, "STARTTLS"); err != nil {
+	if _, _, err := c.say(c.times.Setup, 220, "STARTTLS"); err != nil {
 		return fmt.Errorf("%w: %w", errStartTLS, err)
 	}
 	encrypted := tls.Client(c.socket, config)
@@ -136,7 +137,7 @@ func (c *client) authenticate(way smtp.Auth, mechanism string, initial []byte) e
 		command += " " + base64.StdEncoding.EncodeToString(initial)
 	}
 	for {
-		code, answer, err := c.say(c.times.Command, 0, command)
+		code, answer, err := c.say(c.times.Setup, 0, command)
 		switch {
 		case err != nil:
 			return err

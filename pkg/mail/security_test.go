@@ -156,8 +156,8 @@ func TestTimes(t *testing.T) {
 	s, err := mail.NewSMTP("smtp://relay.example", "id.example.com")
 	require.NoError(t, err)
 	require.Equal(t, mail.Times{
-		Connect: 30 * time.Second, Greeting: 5 * time.Minute, Command: 5 * time.Minute, Data: 2 * time.Minute,
-		Block: 3 * time.Minute, Taken: 10 * time.Minute,
+		Connect: 30 * time.Second, Greeting: 5 * time.Minute, Setup: 25 * time.Second, Command: 5 * time.Minute,
+		Data: 2 * time.Minute, Block: 3 * time.Minute, Taken: 10 * time.Minute,
 	}, s.Times)
 }
 
