@@ -9,9 +9,11 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/api"
 	"github.com/latchkey-auth/latchkey/api/apitest"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
+	"github.com/latchkey-auth/latchkey/pkg/fault"
 )
 
 // What breaks inside is 500, and neither its caller nor the log hears the value that it broke with.
@@ -45,5 +47,24 @@ func TestPanicsAndErrorsAnswer500(t *testing.T) {
 		require.NotContains(t, string(a.Body), "for the log")
 		require.Contains(t, h.Log.String(), "the cause is for the log")
 		h.Get(t, "/healthz").Status(http.StatusOK)
+	})
+}
+
+// 423, 429 and 503 say when to try again, whatever fault they come from.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		for code, status := range api.Statuses {
+			path := "/fail/" + string(code)
+			h.Server.HandleGet(path, func(echo.Context) error { return fault.New(code) })
+			a := h.Send(t, h.Request(t, http.MethodGet, path, nil)).Problem(status, string(code))
+			switch status {
+			case http.StatusLocked, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+				a.HasHeader("Retry-After", "1")
+			default:
+				a.HasHeader("Retry-After", "")
+			}
+		}
 	})
 }

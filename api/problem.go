@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,6 +118,9 @@ type supportBody struct {
 	URL   *string `json:"url"`
 }
 
+// waits are the statuses that always say when to try again.
+var waits = []int{http.StatusLocked, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+
 // answerError answers the problem of a handler's error, and logs errors of the server.
 func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
@@ -138,7 +142,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	h.Set("Content-Language", string(language))
 	h.Add(echo.HeaderVary, "Accept-Language")
 	h.Set(echo.HeaderCacheControl, "no-store")
-	if f.RetryAfter > 0 || body.Status == http.StatusServiceUnavailable {
+	if f.RetryAfter > 0 || slices.Contains(waits, body.Status) {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
 	}
 	if body.Status == http.StatusUnauthorized {
