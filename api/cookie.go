@@ -20,7 +20,7 @@ var sameSite = map[string]http.SameSite{
 // setRefreshCookie sends a browser its refresh token. Scripts cannot read the cookie, and browsers send it only to this
 // host and this portal's path. A negative life deletes it.
 func (s *Server) setRefreshCookie(c echo.Context, token string, life time.Duration) {
-	cookie := s.newRefreshCookie(portalOf(c))
+	cookie := s.newRefreshCookie(portalOf(c)) //nolint:gosec // the attributes are set there
 	cookie.Value, cookie.MaxAge = token, int(seconds(life))
 	c.SetCookie(cookie)
 }
@@ -52,7 +52,7 @@ func refreshCookies(c echo.Context) []string {
 // may have set. Requests do not show path and domain of a cookie, so every pair that reaches this path is deleted.
 func (s *Server) clearRefreshCookies(c echo.Context) {
 	s.setRefreshCookie(c, "", -time.Second)
-	cookie := s.newRefreshCookie(portalOf(c))
+	cookie := s.newRefreshCookie(portalOf(c)) //nolint:gosec // the attributes are set there
 	own := cookie.Path
 	cookie.MaxAge = -1
 	domains := append([]string{""}, cookieDomains(s.publicHost)...)

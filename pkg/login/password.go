@@ -188,9 +188,9 @@ func (s *Service) start(
 	begin := session.Begin{
 		Methods: []string{session.Password}, Transport: try.Transport, DeviceName: try.DeviceName, Guarded: read.digest,
 	}
-	clear, clean := s.lockouts.Succeed, read.lock.Clean()
+	end, clean := s.lockouts.Succeed, read.lock.Clean()
 	if p.Private() { // the failures of the window stay
-		clear, clean = s.lockouts.EndRun, !read.lock.HasRun()
+		end, clean = s.lockouts.EndRun, !read.lock.HasRun()
 	}
 	if clean {
 		return s.sessions.Start(ctx, p, read.account, begin)
@@ -199,7 +199,7 @@ func (s *Service) start(
 		if granted, err = s.sessions.Start(ctx, p, read.account, begin); err != nil {
 			return err
 		}
-		cleared, err := clear(ctx, p.ID, lockout.Login, read.digest, s.clock.Now())
+		cleared, err := end(ctx, p.ID, lockout.Login, read.digest, s.clock.Now())
 		if err == nil && !cleared {
 			err = session.ErrChanged
 		}

@@ -114,7 +114,7 @@ func (s *SMTP) goPlain(ctx context.Context, why error) {
 // tlsConfig is how the relay's certificate is checked. It is not checked where unencrypted mail is allowed: an attacker
 // who can show a false certificate can as well hide STARTTLS (RFC 7435).
 func (s *SMTP) tlsConfig() *tls.Config {
-	if !s.Unverified() && !(s.mayGoPlain() && !s.implicit) {
+	if !s.Unverified() && (!s.mayGoPlain() || s.implicit) {
 		return s.tls
 	}
 	config := s.tls.Clone()

@@ -45,7 +45,7 @@ func (u *upload) write(text string) {
 
 func (u *upload) answer() *apitest.Answer {
 	u.t.Helper()
-	response, err := http.ReadResponse(u.in, nil)
+	response, err := http.ReadResponse(u.in, nil) //nolint:bodyclose // it ends with the connection
 	require.NoError(u.t, err)
 	body, err := io.ReadAll(response.Body)
 	require.NoError(u.t, err)

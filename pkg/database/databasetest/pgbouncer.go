@@ -82,7 +82,7 @@ func startPgBouncer(tb testing.TB, program, to string, conns int) (through strin
 		password = " password='" + strings.ReplaceAll(server.Password, "'", "''") + "'"
 	}
 	settings := filepath.Join(dir, "pgbouncer.ini")
-	err = os.WriteFile(settings, fmt.Appendf(nil, `[databases]
+	text := fmt.Appendf(nil, `[databases]
 * = host='%s' port=%d user='%s'%s
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -93,7 +93,8 @@ pool_mode = transaction
 default_pool_size = %d
 max_client_conn = 200
 logfile = %s
-`, server.Host, server.Port, server.User, password, port, conns, filepath.Join(dir, "log")), 0o644) //nolint:gosec // for another account
+`, server.Host, server.Port, server.User, password, port, conns, filepath.Join(dir, "log"))
+	err = os.WriteFile(settings, text, 0o644) //nolint:gosec // another account reads it
 	if err == nil {
 		err = as.own(dir)
 	}
