@@ -114,21 +114,21 @@ func (s *Server) receiveFile(c echo.Context, types ...string) (file []byte, rele
 	case size < 0:
 		size = maxUpload
 	}
-	release, err = s.uploads.admit(r.Context(), portalOf(c).ID, size)
+	leave, err := s.uploads.admit(r.Context(), portalOf(c).ID, size)
 	if err != nil {
 		return nil, nil, err
 	}
 	unhurried(c)
 	if file, err = readFile(c, size); err != nil {
-		release()
+		leave()
 		return nil, nil, err
 	}
 	done, err := s.uploads.opened(c.Get(callKey).(context.Context))
 	if err != nil {
-		release()
+		leave()
 		return nil, nil, err
 	}
-	return file, func() { done(); release() }, nil
+	return file, func() { done(); leave() }, nil
 }
 
 // readFile reads a body of a size at most. A body that falls below uploadRate is given up.
