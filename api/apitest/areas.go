@@ -17,7 +17,7 @@ var Areas = map[string][]string{
 	},
 	"contract": {
 		"getHealth", "getReadiness", "getStatus", "getOpenapi", "getDocs", "explainProblem", "getJwks", "getMetrics",
-		"findPortal", "getPublicPortal", "getDiscovery", "getServerMetadata",
+		"findPortal", "getPublicPortal", "getDiscovery",
 	},
 	"invitations": {
 		"createInvitation", "listInvitations", "importInvitations", "exportInvitations", "getInvitation", "deleteInvitation",
@@ -32,6 +32,7 @@ var Areas = map[string][]string{
 	},
 	"sessions": {
 		"refreshSession", "logOut", "getMe", "updateMe", "changePassword", "listSessions", "endSession", "endAccountSessions",
+		"getServerMetadata",
 	},
 }
 

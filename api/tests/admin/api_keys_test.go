@@ -242,8 +242,10 @@ func TestRevokedAdminRole(t *testing.T) {
 
 		h.Patch(t, p.Admin, apitest.Object{"enabled": false}, apitest.AsOperator).Status(http.StatusOK)
 		h.Get(t, accounts, apitest.Bearer(in.Access)).Problem(http.StatusUnauthorized, "access_token_invalid")
-		h.Get(t, accounts, apitest.Bearer(key.Text)).Status(http.StatusOK) // so that it can be enabled again
-		h.Patch(t, p.Admin, apitest.Object{"enabled": true}, apitest.Bearer(key.Text)).Status(http.StatusOK)
+		h.Get(t, accounts, apitest.Bearer(key.Text)).Status(http.StatusOK)
+		h.Patch(t, p.Admin, apitest.Object{"enabled": true}, apitest.Bearer(key.Text)).
+			Problem(http.StatusForbidden, "permission_denied")
+		h.Patch(t, p.Admin, apitest.Object{"enabled": true}, apitest.AsOperator).Status(http.StatusOK)
 		h.Get(t, accounts, apitest.Bearer(in.Access)).Status(http.StatusOK)
 		h.Post(t, p.Front+"/logout", apitest.Object{"refresh_token": in.Refresh}).Status(http.StatusNoContent)
 		h.Get(t, accounts, apitest.Bearer(in.Access)).Problem(http.StatusUnauthorized, "access_token_invalid")

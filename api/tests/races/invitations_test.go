@@ -212,7 +212,7 @@ func TestRegisterWhileInvited(t *testing.T) {
 	t.Parallel()
 	apitest.EachFleet(t, func(t *testing.T, f apitest.Fleet) {
 		h := f[0]
-		p := h.Portal(t, apitest.Object{"require_confirmation": false})
+		p := h.Portal(t)
 		for round := range max(apitest.Rounds/5, 2) {
 			email := fmt.Sprintf("ada%d@example.com", round)
 			requests := []apitest.PreparedRequest{h.Prepare(t, http.MethodPost, p.Admin+"/invitations", apitest.Object{"email": email}, apitest.AsOperator)}
