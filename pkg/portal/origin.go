@@ -29,7 +29,10 @@ func canonicalOrigin(text string) (string, bool) {
 		return "", false
 	}
 	host := strings.ToLower(u.Host)
-	return u.Scheme + "://" + host, appHost.MatchString(host)
+	if !appHost.MatchString(host) {
+		return "", false
+	}
+	return u.Scheme + "://" + host, true
 }
 
 func webOrigin(u *url.URL) (string, bool) {

@@ -97,6 +97,17 @@ func TestAccessTokenVerifiesWithLibrary(t *testing.T) {
 	}
 }
 
+// TestServerMetadata holds the answer of RFC 8414 §3 to openapi.yaml.
+func TestServerMetadata(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := apitest.New(t, db)
+		p := h.Portal(t)
+		h.Get(t, "/.well-known/oauth-authorization-server"+p.Front).Status(http.StatusOK).
+			Is("issuer", apitest.PublicURL+p.Front)
+	})
+}
+
 // discover finds the keys of an issuer by OpenID Connect Discovery 1.0 §4, and again by RFC 8414 §3.
 func discover(t *testing.T, issuer string, algorithm accesstoken.Algorithm) jose.JSONWebKeySet {
 	t.Helper()
