@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// drainTime is how soon after an outage everything that waited is sent (issue "One-time secrets and mail that arrives").
+	// drainTime is how soon after an outage everything that waited is sent.
 	drainTime = 60 * time.Second
 	// swift is how soon a registration is answered, whatever becomes of its mail.
 	swift = time.Second
