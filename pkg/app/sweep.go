@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 	"github.com/latchkey-auth/latchkey/pkg/queue"
 )
@@ -15,14 +16,12 @@ const (
 	sweepBatch = 500
 	// sendLostEvery is how often messages without a job are looked for.
 	sendLostEvery = time.Minute
-	// keptAfter is how long rows are kept after their use, to explain what happened.
-	keptAfter = 30 * 24 * time.Hour
 )
 
 // Tasks are the periodic tasks. Most delete old rows of one kind.
 func (a *App) Tasks() []queue.Task {
 	old := func(sweep func(context.Context, time.Time, int) (int, error)) func(context.Context) (int, error) {
-		return func(ctx context.Context) (int, error) { return sweep(ctx, a.Now().Add(-keptAfter), sweepBatch) }
+		return func(ctx context.Context) (int, error) { return sweep(ctx, a.Now().Add(-database.Kept), sweepBatch) }
 	}
 	task := func(name string, sweep func(context.Context) (int, error)) queue.Task {
 		return queue.Task{Name: "sweep " + name, Every: sweepEvery, Run: func(ctx context.Context) error {

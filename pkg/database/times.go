@@ -2,6 +2,9 @@ package database
 
 import "time"
 
+// Kept is how long rows are kept after they are of use, to explain what happened.
+const Kept = 30 * 24 * time.Hour
+
 // Time converts a column of Unix milliseconds; nil stands for NULL.
 func Time(millis *int64) *time.Time {
 	if millis == nil {

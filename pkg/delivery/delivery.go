@@ -52,9 +52,6 @@ const (
 // Email is the channel of messages that are mailed.
 const Email = "email"
 
-// Kept is how long a row is kept.
-const Kept = 30 * 24 * time.Hour
-
 // onItsWay are the statuses of messages that are still to be sent.
 var onItsWay = []Status{Queued, Delayed}
 

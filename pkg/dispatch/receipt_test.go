@@ -91,14 +91,14 @@ func TestSweep(t *testing.T) {
 			f.send(s, m)
 			f.becomes(m.ID, delivery.Sent)
 		}
-		f.skew.Store(int64(delivery.Kept))
+		f.skew.Store(int64(database.Kept))
 		kept := f.reset(f.person("kept@example.com", ""))
 		kept.Kind = delivery.AlreadyRegistered // the secrets of the others have expired
 		kept.Address = kept.Account.Email
 		f.send(s, kept)
 		f.becomes(kept.ID, delivery.Sent)
 
-		before := f.now().Add(-delivery.Kept + time.Second)
+		before := f.now().Add(-database.Kept + time.Second)
 		for _, want := range []int{6, 4, 0} { // three messages and three recipients, then the rest
 			gone, err := s.Sweep(ctx, before.Add(time.Minute), 3)
 			require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -204,7 +205,7 @@ func TestSweep(t *testing.T) {
 		rows := func() int { return d.count(`SELECT COUNT(*) FROM invitations WHERE portal_id = ?`, d.portal.ID) }
 		sweep := func(batch int) int {
 			t.Helper()
-			n, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), batch)
+			n, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-database.Kept), batch)
 			require.NoError(t, err)
 			return n
 		}
@@ -217,7 +218,7 @@ func TestSweep(t *testing.T) {
 		d.time.pass(time.Millisecond)
 		later := d.invite("later@example.com")
 
-		d.time.pass(term + Kept - time.Millisecond)
+		d.time.pass(term + database.Kept - time.Millisecond)
 		require.Zero(t, sweep(100), "they are kept for 30 days, the last millisecond included")
 		d.time.pass(time.Millisecond)
 		require.Equal(t, 3, sweep(3))

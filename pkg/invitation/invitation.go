@@ -17,9 +17,6 @@ const (
 	MaxTerm = 30 * 24 * time.Hour
 )
 
-// Kept is how long an invitation is kept after it ended, to explain old codes.
-const Kept = 30 * 24 * time.Hour
-
 // Status is the state of an invitation.
 type Status string
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
@@ -46,8 +47,8 @@ func TestNumbersAreNeverReused(t *testing.T) {
 		requireCode(t, fault.InvitationPending, err)
 		invite("dan@example.com")
 
-		d.time.pass(term + Kept + time.Millisecond)
-		gone, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), 100)
+		d.time.pass(term + database.Kept + time.Millisecond)
+		gone, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-database.Kept), 100)
 		require.NoError(t, err)
 		require.Positive(t, gone)
 		require.Zero(t, d.count(`SELECT COUNT(*) FROM invitations WHERE portal_id = ?`, d.portal.ID))

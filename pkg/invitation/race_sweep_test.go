@@ -29,14 +29,14 @@ func TestInviteAgainstSweep(t *testing.T) {
 					return err
 				},
 				f.at(1).after(round%4, func() error {
-					_, err := f.at(1).repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), 500)
+					_, err := f.at(1).repo.Sweep(d.ctx, d.clock.Now().Add(-database.Kept), 500)
 					return err
 				}),
 			)
 			requireTally(t, map[fault.Code]int{"": 2}, answers)
 			require.Equal(t, many, d.count(`SELECT COUNT(*) FROM invitations WHERE portal_id = ? AND open AND expires_at > ?`,
 				d.portal.ID, d.time.millis.Load()))
-			d.time.pass(term + Kept + time.Millisecond)
+			d.time.pass(term + database.Kept + time.Millisecond)
 		}
 	})
 }
@@ -63,7 +63,7 @@ func TestInviteAgainstSweepOfRegistrations(t *testing.T) {
 					return err
 				},
 				f.at(1).after(round%8, func() error {
-					_, err := f.at(1).accounts.SweepUnverified(d.ctx, d.clock.Now().Add(-Kept), 500)
+					_, err := f.at(1).accounts.SweepUnverified(d.ctx, d.clock.Now().Add(-database.Kept), 500)
 					return err
 				}),
 			)

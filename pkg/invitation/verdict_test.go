@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/portal"
 )
@@ -35,7 +36,7 @@ func TestVerdicts(t *testing.T) {
 		require.NoError(d.t, d.remove(a))
 	}
 	sweep := func(d *desk) {
-		_, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-Kept), 100)
+		_, err := d.repo.Sweep(d.ctx, d.clock.Now().Add(-database.Kept), 100)
 		require.NoError(d.t, err)
 	}
 	cases := map[string]struct {
@@ -49,32 +50,36 @@ func TestVerdicts(t *testing.T) {
 		"another's invitation was accepted": {func(d *desk, _ *Invitation) {
 			require.NoError(d.t, d.redeem(d.code(d.invite("bob@example.com")), "bob@example.com"))
 		}, good},
-		"accepted":                           {accept, used},
-		"accepted, then over":                {func(d *desk, i *Invitation) { accept(d, i); end(d) }, used},
-		"accepted, then the person left":     {func(d *desk, i *Invitation) { accept(d, i); leave(d) }, used},
-		"accepted, left, invited again":      {func(d *desk, i *Invitation) { accept(d, i); leave(d); d.invite(ann) }, used},
-		"accepted, left, made anew":          {func(d *desk, i *Invitation) { accept(d, i); leave(d); d.person(ann) }, used},
-		"resent":                             {func(d *desk, i *Invitation) { d.resend(i) }, superseded},
-		"resent, then over":                  {func(d *desk, i *Invitation) { d.resend(i); end(d) }, superseded},
-		"resent, then the newer accepted":    {func(d *desk, i *Invitation) { accept(d, d.resend(i)) }, superseded},
-		"resent, then deleted":               {func(d *desk, i *Invitation) { remove(d, d.resend(i)) }, superseded},
-		"resent, then an account":            {func(d *desk, i *Invitation) { d.resend(i); d.person(ann) }, superseded},
-		"over, then resent":                  {func(d *desk, i *Invitation) { end(d); d.resend(i) }, superseded},
-		"over, then invited again":           {func(d *desk, _ *Invitation) { end(d); d.invite(ann) }, superseded},
-		"over, invited again, accepted":      {func(d *desk, _ *Invitation) { end(d); accept(d, d.invite(ann)) }, superseded},
-		"over, invited again, deleted":       {func(d *desk, _ *Invitation) { end(d); remove(d, d.invite(ann)) }, superseded},
-		"deleted":                            {remove, expired},
-		"deleted, then over":                 {func(d *desk, i *Invitation) { remove(d, i); end(d) }, expired},
-		"deleted, then an account":           {func(d *desk, i *Invitation) { remove(d, i); d.person(ann) }, expired},
-		"deleted, then invited again":        {func(d *desk, i *Invitation) { remove(d, i); d.time.pass(time.Second); d.invite(ann) }, superseded},
-		"deleted, invited again at once":     {func(d *desk, i *Invitation) { remove(d, i); d.invite(ann) }, superseded},
-		"an account in another way":          {func(d *desk, _ *Invitation) { d.person(ann) }, registered},
-		"an account, then over":              {func(d *desk, _ *Invitation) { d.person(ann); end(d) }, registered},
-		"over, then an account":              {func(d *desk, _ *Invitation) { end(d); d.person(ann) }, registered},
-		"an account, then the person left":   {func(d *desk, _ *Invitation) { d.person(ann); leave(d) }, expired},
-		"an account, left, invited again":    {func(d *desk, _ *Invitation) { d.person(ann); leave(d); d.invite(ann) }, superseded},
-		"swept":                              {func(d *desk, _ *Invitation) { d.time.pass(term + Kept + time.Millisecond); sweep(d) }, expired},
-		"accepted, swept":                    {func(d *desk, i *Invitation) { accept(d, i); d.time.pass(term + Kept + time.Millisecond); sweep(d) }, expired},
+		"accepted":                         {accept, used},
+		"accepted, then over":              {func(d *desk, i *Invitation) { accept(d, i); end(d) }, used},
+		"accepted, then the person left":   {func(d *desk, i *Invitation) { accept(d, i); leave(d) }, used},
+		"accepted, left, invited again":    {func(d *desk, i *Invitation) { accept(d, i); leave(d); d.invite(ann) }, used},
+		"accepted, left, made anew":        {func(d *desk, i *Invitation) { accept(d, i); leave(d); d.person(ann) }, used},
+		"resent":                           {func(d *desk, i *Invitation) { d.resend(i) }, superseded},
+		"resent, then over":                {func(d *desk, i *Invitation) { d.resend(i); end(d) }, superseded},
+		"resent, then the newer accepted":  {func(d *desk, i *Invitation) { accept(d, d.resend(i)) }, superseded},
+		"resent, then deleted":             {func(d *desk, i *Invitation) { remove(d, d.resend(i)) }, superseded},
+		"resent, then an account":          {func(d *desk, i *Invitation) { d.resend(i); d.person(ann) }, superseded},
+		"over, then resent":                {func(d *desk, i *Invitation) { end(d); d.resend(i) }, superseded},
+		"over, then invited again":         {func(d *desk, _ *Invitation) { end(d); d.invite(ann) }, superseded},
+		"over, invited again, accepted":    {func(d *desk, _ *Invitation) { end(d); accept(d, d.invite(ann)) }, superseded},
+		"over, invited again, deleted":     {func(d *desk, _ *Invitation) { end(d); remove(d, d.invite(ann)) }, superseded},
+		"deleted":                          {remove, expired},
+		"deleted, then over":               {func(d *desk, i *Invitation) { remove(d, i); end(d) }, expired},
+		"deleted, then an account":         {func(d *desk, i *Invitation) { remove(d, i); d.person(ann) }, expired},
+		"deleted, then invited again":      {func(d *desk, i *Invitation) { remove(d, i); d.time.pass(time.Second); d.invite(ann) }, superseded},
+		"deleted, invited again at once":   {func(d *desk, i *Invitation) { remove(d, i); d.invite(ann) }, superseded},
+		"an account in another way":        {func(d *desk, _ *Invitation) { d.person(ann) }, registered},
+		"an account, then over":            {func(d *desk, _ *Invitation) { d.person(ann); end(d) }, registered},
+		"over, then an account":            {func(d *desk, _ *Invitation) { end(d); d.person(ann) }, registered},
+		"an account, then the person left": {func(d *desk, _ *Invitation) { d.person(ann); leave(d) }, expired},
+		"an account, left, invited again":  {func(d *desk, _ *Invitation) { d.person(ann); leave(d); d.invite(ann) }, superseded},
+		"swept":                            {func(d *desk, _ *Invitation) { d.time.pass(term + database.Kept + time.Millisecond); sweep(d) }, expired},
+		"accepted, swept": {func(d *desk, i *Invitation) {
+			accept(d, i)
+			d.time.pass(term + database.Kept + time.Millisecond)
+			sweep(d)
+		}, expired},
 		"a restored backup":                  {func(d *desk, i *Invitation) { i.counter = 5 }, expired},
 		"a restored backup, then an account": {func(d *desk, i *Invitation) { i.counter = 5; d.person(ann) }, expired},
 	}

@@ -25,11 +25,7 @@ const (
 	Invitation Purpose = "invitation"
 )
 
-// Kept is how long a row is kept after its secret expired and the row last changed. Until then a bad secret can be told
-// apart as used, superseded or expired.
-const Kept = 30 * 24 * time.Hour
-
-// keptLong is Kept for an address whose next code is long. A stranger can make such rows, so they must not pile up for
+// keptLong is database.Kept for an address whose next code is long. A stranger can make such rows, so they must not pile up for
 // ever.
 const keptLong = 365 * 24 * time.Hour
 

@@ -139,7 +139,7 @@ func (s *Service) AccountOf(ctx context.Context, portalID ids.Portal, purpose Pu
 // Sweep deletes up to batch rows that have no use any more, and returns their number. Call it until that is 0.
 func (s *Service) Sweep(ctx context.Context, batch int) (int, error) {
 	now := s.clock.Now()
-	return s.repo.sweep(ctx, now.Add(-Kept), now.Add(-keptLong), batch)
+	return s.repo.sweep(ctx, now.Add(-database.Kept), now.Add(-keptLong), batch)
 }
 
 // ForgetWrongCodes takes an address back to the short code, as an administrator asks. In a transaction it locks the

@@ -295,7 +295,7 @@ func TestSweep(t *testing.T) {
 		token := l.issue(over).Token
 		l.issue(touched)
 
-		l.clock.pass(Kept)
+		l.clock.pass(database.Kept)
 		require.Equal(t, 1, l.guess(touched.subject, 1))
 		good := l.issue(recent).Token
 		requireSwept := func(want, batch int) {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/database/databasetest"
 	"github.com/latchkey-auth/latchkey/pkg/fault"
 	"github.com/latchkey-auth/latchkey/pkg/ids"
@@ -155,7 +156,7 @@ func TestVerdicts(t *testing.T) {
 		{
 			name: "swept",
 			arrange: func(t *testing.T, l *ledger, _ person, _ Secret) {
-				l.clock.pass(ttl + Kept + time.Millisecond)
+				l.clock.pass(ttl + database.Kept + time.Millisecond)
 				n, err := l.Sweep(l.ctx, 1000)
 				require.NoError(t, err)
 				require.Positive(t, n)
