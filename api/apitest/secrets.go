@@ -37,9 +37,14 @@ func EachSecretKind(t *testing.T, run func(t *testing.T, o *MailHarness, k Secre
 	}
 }
 
+// Refusal wants an answer to be a problem of a status and code.
+func Refusal(status int, code string) func(*Answer) {
+	return func(a *Answer) { a.T.Helper(); a.Problem(status, code) }
+}
+
 // RequireRefused wants a secret to be refused by verify and by redeem alike.
-func (o *MailHarness) RequireRefused(t testing.TB, p Portal, k SecretKind, secret Object, status int, code string) {
+func (o *MailHarness) RequireRefused(t testing.TB, p Portal, k SecretKind, secret Object, refused func(*Answer)) {
 	t.Helper()
-	o.Verify(t, p, k.Path, secret).Problem(status, code)
-	o.Redeem(t, p, k.Path, secret).Problem(status, code)
+	refused(o.Verify(t, p, k.Path, secret))
+	refused(o.Redeem(t, p, k.Path, secret))
 }

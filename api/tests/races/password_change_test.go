@@ -27,7 +27,7 @@ func TestWrongCurrentPasswordsAtOnce(t *testing.T) {
 		var tries []apitest.PreparedRequest
 		for range 16 {
 			for _, in := range []apitest.Tokens{first, second} {
-				tries = append(tries, passwordChange(t, h, p, in, apitest.WrongPassword, apitest.OtherPassword))
+				tries = append(tries, passwordChange(t, h, p, in, [2]string{apitest.WrongPassword, apitest.OtherPassword}))
 			}
 		}
 		want := map[string]int{"423 account_locked": 27}
@@ -39,9 +39,13 @@ func TestWrongCurrentPasswordsAtOnce(t *testing.T) {
 	})
 }
 
-func passwordChange(t testing.TB, h *apitest.Harness, p apitest.Portal, in apitest.Tokens, current, next string) apitest.PreparedRequest {
+// passwordChange prepares a change of password, from the first to the second.
+func passwordChange(
+	t testing.TB, h *apitest.Harness, p apitest.Portal, in apitest.Tokens, passwords [2]string,
+) apitest.PreparedRequest {
 	t.Helper()
-	return h.Prepare(t, http.MethodPost, p.Front+"/me/password", apitest.Object{"current_password": current, "new_password": next}, apitest.Bearer(in.Access))
+	body := apitest.Object{"current_password": passwords[0], "new_password": passwords[1]}
+	return h.Prepare(t, http.MethodPost, p.Front+"/me/password", body, apitest.Bearer(in.Access))
 }
 
 // If the fifth wrong password locks the account while a right current one is hashed, the lock is answered and nothing
@@ -56,7 +60,7 @@ func TestLockDuringPasswordChange(t *testing.T) {
 		for range 4 {
 			h.ChangePassword(t, p, in, apitest.WrongPassword, apitest.OtherPassword).Status(http.StatusForbidden)
 		}
-		h.ChangeDuring(t, passwordChange(t, h, p, in, ada.Password, apitest.OtherPassword), func(ctx context.Context) {
+		h.ChangeDuring(t, passwordChange(t, h, p, in, [2]string{ada.Password, apitest.OtherPassword}), func(ctx context.Context) {
 			h.ExecIn(ctx, t, "UPDATE lockouts SET locked_until = ?, failures = '' WHERE kind = 'current_password'",
 				h.Clock.Now().UnixMilli()+900_000)
 		}).Problem(http.StatusLocked, "account_locked").HasHeader("Retry-After", "900")
@@ -78,7 +82,7 @@ func TestPasswordChangedDuringChange(t *testing.T) {
 		require.NoError(t, err)
 		change := func(sessions string) *apitest.Answer {
 			stamp := uuid.New()
-			return h.ChangeDuring(t, passwordChange(t, h, p, in, ada.Password, apitest.OtherPassword), func(ctx context.Context) {
+			return h.ChangeDuring(t, passwordChange(t, h, p, in, [2]string{ada.Password, apitest.OtherPassword}), func(ctx context.Context) {
 				h.ExecIn(ctx, t, "UPDATE accounts SET password_hash = ?, security_stamp = ? WHERE id = ?", hash, stamp, ada.ID)
 				if sessions == "kept" {
 					h.ExecIn(ctx, t, "UPDATE sessions SET security_stamp = ? WHERE account_id = ?", stamp, ada.ID)
@@ -124,7 +128,7 @@ func TestPasswordChangesAtOnce(t *testing.T) {
 		in, other := h.LogIn(t, ada), h.LogIn(t, ada)
 		var requests []apitest.PreparedRequest
 		for _, next := range []string{apitest.OtherPassword, "a third good passphrase", "a fourth good passphrase", "a fifth good passphrase"} {
-			requests = append(requests, passwordChange(t, h, p, in, ada.Password, next))
+			requests = append(requests, passwordChange(t, h, p, in, [2]string{ada.Password, next}))
 		}
 		done := 0
 		for i, a := range f.SendAtOnce(t, requests...) {

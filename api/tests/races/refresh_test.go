@@ -111,7 +111,7 @@ func TestRefreshWhileSessionsEnd(t *testing.T) {
 				return f[0].Prepare(t, http.MethodDelete, who.Admin+"/sessions", nil, apitest.AsOperator)
 			},
 			"but another": func(t testing.TB, who apitest.Person, _, other apitest.Tokens) apitest.PreparedRequest {
-				return passwordChange(t, h, p, other, who.Password, apitest.OtherPassword)
+				return passwordChange(t, h, p, other, [2]string{who.Password, apitest.OtherPassword})
 			},
 		}
 		for _, e := range endings {
@@ -177,7 +177,7 @@ func TestRefreshWhilePasswordChangesOverHTTP(t *testing.T) {
 		for range apitest.Rounds / 5 {
 			h.Clock.Advance(10 * time.Second)
 			next := map[string]string{apitest.GoodPassword: apitest.OtherPassword, apitest.OtherPassword: apitest.GoodPassword}[ada.Password]
-			requests := append(prepareRefreshes(t, f, p, in.Refresh, 3), passwordChange(t, h, p, in, ada.Password, next))
+			requests := append(prepareRefreshes(t, f, p, in.Refresh, 3), passwordChange(t, h, p, in, [2]string{ada.Password, next}))
 			answers := f.SendAtOnce(t, requests...)
 			require.Equal(t, map[string]int{"200": 3, "204": 1}, apitest.Tally(answers))
 			in, ada.Password = apitest.TokensOf(answers[0]), next

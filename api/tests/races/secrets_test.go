@@ -156,7 +156,7 @@ func TestWrongCodesAtOnce(t *testing.T) {
 			} else {
 				require.ElementsMatch(t, []any{4.0, 3.0, 2.0, 1.0, 0.0}, left)
 			}
-			o.RequireRefused(t, p, k, mail.ByCode(ada.Email), http.StatusTooManyRequests, "code_attempts_exhausted")
+			o.RequireRefused(t, p, k, mail.ByCode(ada.Email), apitest.Refusal(http.StatusTooManyRequests, "code_attempts_exhausted"))
 			both[1].Redeem(t, p, k.Path, mail.ByLink()).Status(http.StatusOK)
 		}
 	})

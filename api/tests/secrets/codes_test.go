@@ -18,15 +18,22 @@ const (
 	longForm  = `^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$`
 )
 
-// guess types n wrong codes, to verify and to redeem in turn. All must count.
-func guess(t testing.TB, o *apitest.MailHarness, p apitest.Portal, k apitest.SecretKind, code apitest.Object, n int) {
+// codeAt is a code, and the calls that take it.
+type codeAt struct {
+	portal apitest.Portal
+	path   string
+	code   apitest.Object
+}
+
+// guess types a wrong code n times, to verify and to redeem in turn. All must count.
+func guess(t testing.TB, o *apitest.MailHarness, c codeAt, n int) {
 	t.Helper()
 	for i := range n {
 		call := o.Verify
 		if i%2 == 1 {
 			call = o.Redeem
 		}
-		call(t, p, k.Path, code).Problem(http.StatusBadRequest, "token_invalid")
+		call(t, c.portal, c.path, c.code).Problem(http.StatusBadRequest, "token_invalid")
 	}
 }
 
@@ -98,12 +105,12 @@ func TestShortCode(t *testing.T) {
 				Is("attempts_remaining", left).Remedies("retry", k.Remedy)
 		}
 		for _, secret := range []apitest.Object{mail.WrongCode(ada.Email), mail.ByCode(ada.Email)} {
-			o.RequireRefused(t, p, k, secret, http.StatusTooManyRequests, "code_attempts_exhausted")
+			o.RequireRefused(t, p, k, secret, apitest.Refusal(http.StatusTooManyRequests, "code_attempts_exhausted"))
 			o.Verify(t, p, k.Path, secret).HasHeader("Retry-After", "60").Remedies(k.Remedy, "check_spam")
 		}
 		requireGood(t, o, p, k, mail.ByLink())
 		o.Clock.Advance(apitest.ResendInterval)
-		o.RequireRefused(t, p, k, mail.ByCode(ada.Email), http.StatusTooManyRequests, "code_attempts_exhausted")
+		o.RequireRefused(t, p, k, mail.ByCode(ada.Email), apitest.Refusal(http.StatusTooManyRequests, "code_attempts_exhausted"))
 		next := o.RequestSecret(t, p, k.Path, ada.Email)
 		o.Redeem(t, p, k.Path, next.ByCode(ada.Email)).Status(http.StatusOK)
 	})
@@ -118,12 +125,12 @@ func TestGuessesMakeTheNextCodeLonger(t *testing.T) {
 		mail := o.RequestSecret(t, p, k.Path, ada.Email)
 		older := []apitest.Mail{mail}
 		for i := range 3 { // 15 wrong ones within an hour, and one try is left of the last code
-			guess(t, both[i%2], p, k, mail.WrongCode(ada.Email), 4)
+			guess(t, both[i%2], codeAt{p, k.Path, mail.WrongCode(ada.Email)}, 4)
 			o.Clock.Advance(apitest.ResendInterval)
 			mail = o.RequestSecret(t, p, k.Path, ada.Email)
 			older = append(older, mail)
 		}
-		guess(t, both[1], p, k, mail.WrongCode(ada.Email), 3)
+		guess(t, both[1], codeAt{p, k.Path, mail.WrongCode(ada.Email)}, 3)
 		if !k.Long {
 			for _, instance := range both {
 				instance.Verify(t, p, k.Path, mail.ByCode(ada.Email)).Problem(http.StatusTooManyRequests, "code_attempts_exhausted").
@@ -138,7 +145,7 @@ func TestGuessesMakeTheNextCodeLonger(t *testing.T) {
 		require.Contains(t, mail.Text, "\n    "+mail.Code+"\n")
 		require.Contains(t, mail.HTML, mail.Code)
 		for _, instance := range both {
-			guess(t, instance, p, k, mail.WrongCode(ada.Email), 60)
+			guess(t, instance, codeAt{p, k.Path, mail.WrongCode(ada.Email)}, 60)
 			instance.Verify(t, p, k.Path, mail.WrongCode(ada.Email)).Problem(http.StatusBadRequest, "token_invalid").
 				Lacks("attempts_remaining").Remedies("retry", k.Remedy)
 		}
@@ -174,7 +181,7 @@ func TestBackToTheShortCode(t *testing.T) {
 			for range 3 {
 				mail := o.RequestSecret(t, p, k.Path, who.Email)
 				require.Regexp(t, shortForm, mail.Code)
-				guess(t, o, p, k, mail.WrongCode(who.Email), 5)
+				guess(t, o, codeAt{p, k.Path, mail.WrongCode(who.Email)}, 5)
 				o.Clock.Advance(apitest.ResendInterval)
 			}
 			require.Regexp(t, longForm, o.RequestSecret(t, p, k.Path, who.Email).Code)

@@ -28,7 +28,7 @@ func TestNewestSecretCounts(t *testing.T) {
 		o.Clock.Advance(apitest.ResendInterval)
 		second := o.RequestSecret(t, p, k.Path, ada.Email)
 		for _, secret := range []apitest.Object{first.ByLink(), first.ByCode(ada.Email)} {
-			o.RequireRefused(t, p, k, secret, http.StatusGone, "token_superseded")
+			o.RequireRefused(t, p, k, secret, apitest.Refusal(http.StatusGone, "token_superseded"))
 			o.Verify(t, p, k.Path, secret).Remedies("check_spam", k.Remedy).Is("remedies.1.href", p.Front+"/"+k.Path)
 		}
 		requireGood(t, o, p, k, second.ByLink())
@@ -40,21 +40,21 @@ func TestNewestSecretCounts(t *testing.T) {
 		o.Clock.Advance(apitest.ResendInterval)
 		third := o.Mail(t, o.Post(t, p.Front+"/"+k.Path, again).Status(http.StatusAccepted))
 		require.Equal(t, []string{ada.Email}, third.To)
-		o.RequireRefused(t, p, k, second.ByLink(), http.StatusGone, "token_superseded")
+		o.RequireRefused(t, p, k, second.ByLink(), apitest.Refusal(http.StatusGone, "token_superseded"))
 
 		// Two faces of one secret: who redeems one uses up the other.
 		o.Redeem(t, p, k.Path, third.ByCode(ada.Email)).Status(http.StatusOK).Is("next", "password").Lacks("access_token")
 		for _, secret := range []apitest.Object{third.ByLink(), third.ByCode(ada.Email)} {
-			o.RequireRefused(t, p, k, secret, http.StatusGone, "token_used")
+			o.RequireRefused(t, p, k, secret, apitest.Refusal(http.StatusGone, "token_used"))
 			o.Redeem(t, p, k.Path, secret).Remedies("log_in", k.Remedy)
 		}
-		o.RequireRefused(t, p, k, first.ByLink(), http.StatusGone, "token_superseded")
+		o.RequireRefused(t, p, k, first.ByLink(), apitest.Refusal(http.StatusGone, "token_superseded"))
 		o.Clock.Advance(apitest.ResendInterval)
 		anew := o.Post(t, p.Front+"/"+k.Path, apitest.Object{"token": third.Token})
 		if k.Path == apitest.PasswordResets {
 			o.Clock.Advance(apitest.ResendInterval)
 			fourth := o.Mail(t, anew.Status(http.StatusAccepted))
-			o.RequireRefused(t, p, k, third.ByLink(), http.StatusGone, "token_used")
+			o.RequireRefused(t, p, k, third.ByLink(), apitest.Refusal(http.StatusGone, "token_used"))
 			o.Redeem(t, p, k.Path, fourth.ByLink()).Status(http.StatusOK)
 			return
 		}
@@ -73,7 +73,7 @@ func TestSecretExpiry(t *testing.T) {
 		requireGood(t, o, p, k, mail.ByCode(ada.Email))
 		o.Clock.Advance(2 * time.Millisecond)
 		for _, secret := range []apitest.Object{mail.ByLink(), mail.ByCode(ada.Email)} {
-			o.RequireRefused(t, p, k, secret, http.StatusGone, "token_expired")
+			o.RequireRefused(t, p, k, secret, apitest.Refusal(http.StatusGone, "token_expired"))
 		}
 		o.Verify(t, p, k.Path, mail.ByLink()).Remedies(k.Remedy).Is("remedies.0.body.token", mail.Token)
 		next := o.Mail(t, o.Post(t, p.Front+"/"+k.Path, apitest.Object{"token": mail.Token}).Status(http.StatusAccepted))
@@ -102,13 +102,13 @@ func TestForgedSecret(t *testing.T) {
 		}
 		before := o.RowCounts(t)
 		for _, token := range forged {
-			o.RequireRefused(t, p, k, apitest.Object{"token": token}, http.StatusBadRequest, "token_invalid")
+			o.RequireRefused(t, p, k, apitest.Object{"token": token}, apitest.Refusal(http.StatusBadRequest, "token_invalid"))
 		}
 		for _, token := range append(foreign, mail.Token+"A") {
 			o.Post(t, p.Front+"/"+k.Path, apitest.Object{"token": token}).Problem(http.StatusBadRequest, "token_invalid").
 				Remedies("retry", k.Remedy).Lacks("remedies.1.body")
 		}
-		o.RequireRefused(t, other, k, mail.ByLink(), http.StatusBadRequest, "token_invalid")
+		o.RequireRefused(t, other, k, mail.ByLink(), apitest.Refusal(http.StatusBadRequest, "token_invalid"))
 		require.Equal(t, before, o.RowCounts(t))
 		o.Verify(t, p, k.Path, mail.ByCode("eve@example.com")).Problem(http.StatusBadRequest, "token_invalid")
 		after := o.RowCounts(t)
@@ -172,15 +172,15 @@ func TestSecretEndsWithAccountChange(t *testing.T) {
 		}
 		dead := func(mail apitest.Mail) {
 			t.Helper()
-			o.RequireRefused(t, p, k, mail.ByLink(), http.StatusGone, "token_expired")
-			o.RequireRefused(t, p, k, mail.ByCode(ada.Email), http.StatusGone, "token_expired")
+			o.RequireRefused(t, p, k, mail.ByLink(), apitest.Refusal(http.StatusGone, "token_expired"))
+			o.RequireRefused(t, p, k, mail.ByCode(ada.Email), apitest.Refusal(http.StatusGone, "token_expired"))
 		}
 		mail := fresh()
 		set(apitest.Object{"given_name": "Ada", "roles": []string{"editor"}, "locale": "de"})
 		requireGood(t, o, p, k, mail.ByLink())
 		set(apitest.Object{"disabled": true})
 		for _, secret := range []apitest.Object{mail.ByLink(), mail.ByCode(ada.Email)} {
-			o.RequireRefused(t, p, k, secret, http.StatusForbidden, "account_disabled")
+			o.RequireRefused(t, p, k, secret, apitest.Refusal(http.StatusForbidden, "account_disabled"))
 		}
 		o.Verify(t, p, k.Path, mail.ByLink()).Remedies("contact_administrator")
 		for _, who := range []apitest.Object{{"email": ada.Email}, {"token": mail.Token}} {
@@ -195,7 +195,7 @@ func TestSecretEndsWithAccountChange(t *testing.T) {
 
 		mail = fresh()
 		set(apitest.Object{"email": "lovelace@example.com"})
-		o.RequireRefused(t, p, k, mail.ByLink(), http.StatusGone, "token_expired")
+		o.RequireRefused(t, p, k, mail.ByLink(), apitest.Refusal(http.StatusGone, "token_expired"))
 		before := o.AwaitAllSent(t)
 		o.Clock.Advance(apitest.ResendInterval)
 		o.Post(t, p.Front+"/"+k.Path, apitest.Object{"token": mail.Token}).Problem(http.StatusGone, "token_expired").Remedies(k.Remedy)
@@ -203,7 +203,7 @@ func TestSecretEndsWithAccountChange(t *testing.T) {
 		require.Equal(t, before, o.AwaitAllSent(t))
 		set(apitest.Object{"email": ada.Email, "confirmed": false})
 		if k.Path == apitest.Confirmations { // the correction mailed a newer one
-			o.RequireRefused(t, p, k, mail.ByLink(), http.StatusGone, "token_superseded")
+			o.RequireRefused(t, p, k, mail.ByLink(), apitest.Refusal(http.StatusGone, "token_superseded"))
 		} else {
 			dead(mail)
 		}

@@ -169,13 +169,13 @@ func TestSweepSecrets(t *testing.T) {
 		newest := o.RequestSecret(t, p, k.Path, ada.Email)
 		o.Clock.Advance(k.TTL + 29*apitest.Day)
 		o.Sweep(t, "secrets")
-		o.RequireRefused(t, p, k, used.ByLink(), http.StatusGone, "token_superseded")
-		o.RequireRefused(t, p, k, newest.ByLink(), http.StatusGone, "token_expired")
+		o.RequireRefused(t, p, k, used.ByLink(), apitest.Refusal(http.StatusGone, "token_superseded"))
+		o.RequireRefused(t, p, k, newest.ByLink(), apitest.Refusal(http.StatusGone, "token_expired"))
 		o.Clock.Advance(apitest.Day + time.Second)
 		o.Sweep(t, "secrets")
 		require.Equal(t, "0", o.CountRows(t, "onetime_secrets"))
 		for _, mail := range []apitest.Mail{used, newest} {
-			o.RequireRefused(t, p, k, mail.ByLink(), http.StatusGone, "token_expired")
+			o.RequireRefused(t, p, k, mail.ByLink(), apitest.Refusal(http.StatusGone, "token_expired"))
 			o.Post(t, p.Front+"/"+k.Path, apitest.Object{"token": mail.Token}).Problem(http.StatusGone, "token_expired").
 				Remedies(k.Remedy)
 		}
