@@ -28,7 +28,7 @@ var sqliteTemplate = sync.OnceValues(func() (file []byte, err error) {
 
 func sqliteURL(tb testing.TB, migrated bool) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "latchkey.db")
+	path := filepath.Join(sqliteDir(tb), "latchkey.db")
 	if migrated {
 		template, err := sqliteTemplate()
 		if err != nil {
@@ -39,4 +39,22 @@ func sqliteURL(tb testing.TB, migrated bool) string {
 		}
 	}
 	return "sqlite:" + path
+}
+
+// memoryDir is a file system in memory, where the system has one. SQLite waits for the disk at every commit, and tests
+// that run at once would wait for each other.
+const memoryDir = "/dev/shm"
+
+func sqliteDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(memoryDir, "latchkey-test-")
+	if err != nil {
+		return tb.TempDir()
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Errorf("remove a SQLite database: %v", err)
+		}
+	})
+	return dir
 }
