@@ -111,8 +111,8 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 60 * time.Second
-	// idleTimeout is longer than the 600 s that Google's load balancer keeps its side: whoever closes first must be the
-	// side that sends requests.
+	// idleTimeout is longer than the 600 s for which Google's load balancer keeps a connection, because the side that
+	// sends requests must close first.
 	idleTimeout    = 11 * time.Minute
 	maxHeaderBytes = 16 << 10
 )

@@ -48,7 +48,7 @@ func TestLeakedSigningKeyIsReplacedAtOnce(t *testing.T) {
 	})
 }
 
-// When the key that signs is withdrawn, the one that waits takes over at once.
+// When the signing key is withdrawn, the pending key takes over at once.
 func TestPendingSigningKeyTakesOver(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

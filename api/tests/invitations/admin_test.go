@@ -84,8 +84,8 @@ func TestInviterIsRecorded(t *testing.T) {
 	})
 }
 
-// A portal's administrator invites at that portal alone, and whoever grants a role grants what the portal's own people
-// can have: no scope of a key, and nothing elsewhere.
+// A portal's administrator invites at that portal alone, and an inviter can grant only what the portal's own people
+// can have: no scope of a key, and nothing at another portal.
 func TestAdminInvitesOnlyAtOwnPortal(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -32,7 +32,7 @@ func remediesOf(a *apitest.Answer) []remedy {
 	return said.Remedies
 }
 
-// A person who registers an invited address is told what they can do about it: accept the
+// The refusal of a registration for an invited address lists what the person can do: accept the
 // invitation, have it mailed again, or ask an administrator to delete it.
 func TestRegisterInvitedAddress(t *testing.T) {
 	t.Parallel()
@@ -183,7 +183,7 @@ func TestInvitationReplacesUnconfirmedRegistration(t *testing.T) {
 	})
 }
 
-// An address has one invitation or one account. An administrator who makes another is told what they can do.
+// An address has one invitation or one account. The refusal of another invitation lists what the administrator can do.
 func TestInviteTwice(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

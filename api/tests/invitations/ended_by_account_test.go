@@ -94,7 +94,7 @@ func TestDeletingPersonDeletesInvitations(t *testing.T) {
 	})
 }
 
-// The newest invitation is the one that holds the address, whatever the clock of another instance says.
+// The newest invitation holds the address, even if the clock of another instance is behind.
 func TestInviteAgainWithClockBehind(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
