@@ -11,11 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/latchkey-auth/latchkey/pkg/clock"
+	"github.com/latchkey-auth/latchkey/pkg/app/apptest"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/keyring"
 )
@@ -48,30 +47,13 @@ func New(t testing.TB, db *database.DB, adjust ...ServerOption) *Harness {
 	t.Helper()
 	ring, err := keyring.Parse(SecretKey)
 	require.NoError(t, err)
-	h := &Harness{DB: db, ring: ring, Clock: &Clock{at: clock.Clock(time.Now).Now()}, Log: newLogCapture(t)}
+	h := &Harness{DB: db, ring: ring, Clock: apptest.NewClock(), Log: newLogCapture(t)}
 	h.Server = h.NewServer(t, db, adjust...)
 	return h
 }
 
-// Clock is a clock that moves only when a test advances it. It starts on a whole millisecond, as the tables keep times.
-type Clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-// Now is the time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-// Advance moves the clock.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
+// Clock is a clock that moves only when a test advances it.
+type Clock = apptest.Clock
 
 // LogCapture is a captured log, with the secrets that it must not hold.
 type LogCapture struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-auth/latchkey/pkg/account"
 	"github.com/latchkey-auth/latchkey/pkg/app"
 	"github.com/latchkey-auth/latchkey/pkg/audit"
+	"github.com/latchkey-auth/latchkey/pkg/clock"
 	"github.com/latchkey-auth/latchkey/pkg/database"
 	"github.com/latchkey-auth/latchkey/pkg/delivery"
 	"github.com/latchkey-auth/latchkey/pkg/email"
@@ -36,6 +37,9 @@ type Clock struct {
 	mu sync.Mutex
 	at time.Time
 }
+
+// NewClock starts on the current time in whole milliseconds, as the tables keep times.
+func NewClock() *Clock { return &Clock{at: clock.Clock(time.Now).Now()} }
 
 // Now is the time.
 func (c *Clock) Now() time.Time {
@@ -67,7 +71,7 @@ func New(t testing.TB, db *database.DB, change ...func(*portal.Settings)) *App {
 	t.Helper()
 	ring, err := keyring.Parse(keyring.Generate())
 	require.NoError(t, err)
-	a := newInstance(t, db, ring, &Clock{at: time.Now()})
+	a := newInstance(t, db, ring, NewClock())
 	a.Portal = a.NewPortal(t, "acme", change...)
 	return a
 }
